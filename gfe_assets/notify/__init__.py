@@ -1,0 +1,1 @@
+"""Telling people what happened: the text of a report, and sending it."""

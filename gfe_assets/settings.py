@@ -1,0 +1,131 @@
+"""Every `GFE_*` setting, in one place, with its meaning and default.
+
+In: names, types, defaults and checks of the settings, read from the environment or `.env`. Out: what is
+done with them. Values are checked here once, so that nobody else has to; secrets never appear in `repr`.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gfe_assets.errors import SettingsError
+from gfe_assets.hla.features import DEFAULT_LOCI, structure
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Settings of one deployment; `Settings.load()` turns mistakes into one clear sentence."""
+
+    model_config = SettingsConfigDict(env_prefix="GFE_", env_file=".env", extra="ignore", frozen=True)
+
+    source_uri: str = Field(
+        "github://ANHIG/IMGTHLA", description="Where releases come from: github://OWNER/REPO or file:///folder"
+    )
+    data_uri: str = Field("data", description="Folder for raw files, CSV files, registry and graph")
+    graph_uri: str = Field(
+        "", description="ladybug:///file (embedded, default: inside the data folder), neo4j://, neo4j+s://, bolt://"
+    )
+    graph_user: str = Field("neo4j", description="User of a graph server")
+    graph_password: SecretStr = Field(SecretStr(""), description="Password of a graph server")
+    graph_database: str = Field("neo4j", description="Database on a graph server")
+    graph_wait_seconds: float = Field(900, ge=0, description="How long a load waits for another writer of the same graph")
+    registry_uri: str = Field("", description="SQLAlchemy URL of the accession registry (default: SQLite in the data folder)")
+    loci: CommaSeparated = Field(DEFAULT_LOCI, description="Loci to build, comma separated, such as HLA-A,HLA-B")
+    error_tolerance: int = Field(0, ge=0, description="How many unusable entries a build may have and still be loaded")
+    github_api_url: str = Field("https://api.github.com", description="Base URL of the GitHub REST API or a mirror")
+    github_raw_url: str = Field(
+        "https://github.com", description="Base URL for raw files: {raw}/{owner}/{repo}/raw/{sha}/{path}"
+    )
+    github_token: SecretStr = Field(SecretStr(""), description="GitHub token; optional, raises the rate limit")
+    feature_service_url: str = Field(
+        "", description="Feature Service that is the authority for accessions; empty: this registry is"
+    )
+    process_existing: Literal["none", "latest", "all"] = Field(
+        "none", description="What the first tick of a new deployment runs"
+    )
+    excluded_shas: CommaSeparated = Field((), description="Commits never to run, comma separated")
+    notify_urls: CommaSeparated = Field((), description="Apprise URLs for alerts, comma separated")
+    notify_email: CommaSeparated = Field((), description="E-mail addresses for alerts, comma separated")
+
+    @classmethod
+    def load(cls, **overrides: Any) -> "Settings":
+        """Read environment and `.env`.
+
+        Raises:
+            SettingsError: names each wrong setting, its value's problem, and nothing secret.
+        """
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"GFE_{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg'].removeprefix('Value error, ')}"
+                for problem in error.errors(include_input=False, include_url=False)
+            )
+            raise SettingsError(f"settings cannot be used: {problems}") from None
+
+    @field_validator("loci", "excluded_shas", "notify_urls", "notify_email", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("loci")
+    @classmethod
+    def _known_loci(cls, loci: tuple[str, ...]) -> tuple[str, ...]:
+        if not loci:
+            raise ValueError("name at least one locus")
+        for locus in loci:
+            try:
+                structure(locus)
+            except SettingsError as error:
+                raise ValueError(str(error)) from None
+        return loci
+
+    @field_validator("source_uri")
+    @classmethod
+    def _source_scheme(cls, uri: str) -> str:
+        if urlsplit(uri).scheme not in ("github", "file"):
+            raise ValueError(f"{uri!r} is neither github://OWNER/REPO nor file:///folder")
+        return uri
+
+    @field_validator("data_uri")
+    @classmethod
+    def _data_scheme(cls, uri: str) -> str:
+        if "://" in uri and urlsplit(uri).scheme != "file":
+            raise ValueError(f"{uri!r} is not a folder; other storage is not supported yet")
+        return uri
+
+    @field_validator("graph_uri")
+    @classmethod
+    def _graph_scheme(cls, uri: str) -> str:
+        schemes = ("ladybug", "neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
+        if uri and urlsplit(uri).scheme not in schemes:
+            raise ValueError(
+                f"scheme of {urlsplit(uri).scheme or 'this'!r} is not one of {', '.join(s + '://' for s in schemes)}"
+            )
+        return uri
+
+    @cached_property
+    def data_folder(self) -> Path:
+        """The data folder as an absolute path."""
+        return folder_of(self.data_uri)
+
+    @property
+    def graph_location(self) -> str:
+        """`graph_uri`, or the embedded default inside the data folder."""
+        return self.graph_uri or f"ladybug://{self.data_folder / 'graph' / 'gfe.lbdb'}"
+
+    @property
+    def registry_location(self) -> str:
+        """`registry_uri`, or the SQLite default inside the data folder."""
+        return self.registry_uri or f"sqlite:///{self.data_folder / 'registry' / 'accessions.sqlite'}"
+
+
+def folder_of(uri: str) -> Path:
+    """The absolute path that a plain path or a `file://` URI names."""
+    return Path(url2pathname(urlsplit(uri).path) if "://" in uri else uri).expanduser().resolve()

@@ -1,0 +1,112 @@
+"""What a source tells: releases, commits, git objects; and the fingerprint that says what is new.
+
+In: typed records, the `Source` protocol, and pure functions of both. Out: talking to GitHub
+(`github.py`), reading folders (`folder.py`), keeping files (`fetch.py`).
+
+A commit says who touched the repository; the *fingerprint* says whether anything that a build reads has
+changed. It is a digest of the git object ids of exactly those objects: the blob of `hla.dat.zip` (or of
+`hla.dat`), the blob of `wmda/hla_nom_g.txt`, and with alignments the tree `msf` (DESIGN.md 4).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import BinaryIO, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from gfe_assets.errors import ReleaseRefused
+
+FLAT_FILES = ("hla.dat.zip", "hla.dat")
+"""The flat file, the first that exists: most branches have the zip, 3180 still has the plain file."""
+GROUPS_FILE = "wmda/hla_nom_g.txt"
+ALIGNMENTS_FOLDER = "msf"
+MD5_FILE = "md5checksum.txt"
+KIR_FILES = ("KIR.dat", "kir.dat")
+"""The IPD-KIR flat file, when a site puts one beside the release; read only when KIR is asked for."""
+
+
+class Commit(BaseModel):
+    """A commit of the source repository. `url` is its page for people, empty where there is none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha: str
+    date: datetime
+    message: str
+    url: str = ""
+
+
+class Tip(BaseModel):
+    """The newest commit of a release; `release` is the branch name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    release: str
+    sha: str
+
+
+class Source(Protocol):
+    """Where releases come from. All content is asked for by commit, never by branch name."""
+
+    @property
+    def location(self) -> str:
+        """The source for messages: its URI without secrets."""
+
+    def tip(self, release: str) -> Commit:
+        """The newest commit of a release.
+
+        Raises:
+            ReleaseNotFound: there is no such release; the message names some that there are.
+            SourceUnavailable: the source does not answer.
+        """
+
+    def objects(self, release: str, sha: str) -> Mapping[str, str]:
+        """Path → git object id of what a build may read at this commit: the files named above that exist, and `msf` (its tree)."""
+
+    def files_below(self, release: str, sha: str, folder: str) -> Mapping[str, str]:
+        """Path (repository-relative) → git blob id of the files in a folder at this commit; empty where there is no such folder."""
+
+    def open(self, release: str, sha: str, path: str) -> AbstractContextManager[BinaryIO]:
+        """The content of a file as a stream.
+
+        Raises:
+            SourceError: no such file at this commit.
+            SourceUnavailable: the source does not answer.
+        """
+
+
+def flat_file(objects: Mapping[str, str], release: str) -> str:
+    """Path of the flat file among `objects`.
+
+    Raises:
+        ReleaseRefused: there is none.
+    """
+    for path in FLAT_FILES:
+        if path in objects:
+            return path
+    raise ReleaseRefused(
+        f"release {release} has neither hla.dat.zip nor hla.dat: the release is not published completely; run it again when it is"
+    )
+
+
+def fingerprint(objects: Mapping[str, str], release: str, *, align: bool = False, kir: bool = False) -> str:
+    """Identity of the content that a build reads, 40 hexadecimal digits.
+
+    `objects` maps path → git object id as `Source.objects` gives it. Two commits with the same fingerprint give the
+    same build; alignments and KIR count only when they are read.
+
+    Raises:
+        ReleaseRefused: the flat file or the groups file is missing.
+    """
+    paths = [flat_file(objects, release), GROUPS_FILE]
+    if align and ALIGNMENTS_FOLDER in objects:
+        paths.append(ALIGNMENTS_FOLDER)
+    if kir:
+        paths.extend(path for path in KIR_FILES if path in objects)
+    if GROUPS_FILE not in objects:
+        raise ReleaseRefused(
+            f"release {release} has no {GROUPS_FILE}: the release is not published completely; run it again when it is"
+        )
+    return hashlib.sha1("".join(f"{path} {objects[path]}\n" for path in paths).encode()).hexdigest()
