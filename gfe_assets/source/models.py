@@ -63,10 +63,10 @@ class Source(Protocol):
         """
 
     def objects(self, release: str, sha: str) -> Mapping[str, str]:
-        """Path → git object id of what a build may read at this commit: the files named above that exist, and `msf` (its tree)."""
+        """Path → git object id of what a build may read at this commit: files named above that exist, and the tree `msf`."""
 
     def files_below(self, release: str, sha: str, folder: str) -> Mapping[str, str]:
-        """Path (repository-relative) → git blob id of the files in a folder at this commit; empty where there is no such folder."""
+        """Repository-relative path → git blob id of the files in a folder at this commit; empty where there is none."""
 
     def open(self, release: str, sha: str, path: str) -> AbstractContextManager[BinaryIO]:
         """The content of a file as a stream.
@@ -87,7 +87,7 @@ def flat_file(objects: Mapping[str, str], release: str) -> str:
         if path in objects:
             return path
     raise ReleaseRefused(
-        f"release {release} has neither hla.dat.zip nor hla.dat: the release is not published completely; run it again when it is"
+        f"release {release} has neither hla.dat.zip nor hla.dat: the release is not published completely; try again later"
     )
 
 
@@ -107,6 +107,6 @@ def fingerprint(objects: Mapping[str, str], release: str, *, align: bool = False
         paths.extend(path for path in KIR_FILES if path in objects)
     if GROUPS_FILE not in objects:
         raise ReleaseRefused(
-            f"release {release} has no {GROUPS_FILE}: the release is not published completely; run it again when it is"
+            f"release {release} has no {GROUPS_FILE}: the release is not published completely; try again later"
         )
     return hashlib.sha1("".join(f"{path} {objects[path]}\n" for path in paths).encode()).hexdigest()
