@@ -73,10 +73,14 @@ class GraphUnavailable(GraphError):
     transient = True
 
 
-class GraphBusy(GraphError):
-    """Another process is writing the graph and did not finish in the time set."""
+class Busy(GfeError):
+    """Another process holds what can only be held once, and did not finish in the time set."""
 
     transient = True
+
+
+class GraphBusy(Busy, GraphError):
+    """Another process is writing the graph and did not finish in the time set."""
 
 
 class BackupError(GfeError):

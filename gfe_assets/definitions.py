@@ -1,0 +1,32 @@
+"""Everything Dagster needs to know, bound in one place.
+
+In: assets in flow order, jobs, resources, put together for given settings. Out: each of them. Nothing is opened
+or read here except the settings.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from gfe_assets.jobs import JOBS
+from gfe_assets.resources import bind
+from gfe_assets.settings import Settings
+from gfe_assets.stages.build import gfe_csvs
+from gfe_assets.stages.load import gfe_graph
+from gfe_assets.stages.raw import raw_sequences
+from gfe_assets.stages.validate import graph_validation
+
+
+def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
+    """The definitions of a deployment; `overrides` replace resources by name (tests, the command line's progress bars)."""
+    return dg.Definitions(
+        assets=[raw_sequences, gfe_csvs, gfe_graph, graph_validation],
+        jobs=JOBS,
+        resources={**bind(settings), **overrides},
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `workspace.yaml` loads: the definitions for the settings of the environment."""
+    return build_defs(Settings.load())

@@ -1,0 +1,33 @@
+"""The jobs: all four stages, only the build, only the load.
+
+In: which assets a job runs and how. Out: what the assets do (`stages/`), when jobs run (`sensors.py`).
+
+A run is one process: its stages follow each other strictly, and runs go side by side, not stages.
+"""
+
+import dagster as dg
+
+from gfe_assets.stages.build import gfe_csvs
+from gfe_assets.stages.load import gfe_graph
+from gfe_assets.stages.raw import raw_sequences
+from gfe_assets.stages.validate import graph_validation
+
+release_job = dg.define_asset_job(
+    "release_job",
+    selection=dg.AssetSelection.assets(raw_sequences, gfe_csvs, gfe_graph, graph_validation),
+    executor_def=dg.in_process_executor,
+    description="A release from its source into the graph: raw → build → load → validate.",
+)
+build_job = dg.define_asset_job(
+    "build_job",
+    selection=dg.AssetSelection.assets(raw_sequences, gfe_csvs),
+    executor_def=dg.in_process_executor,
+    description="Only the CSV files of a release; the graph is not touched (skip-load).",
+)
+load_job = dg.define_asset_job(
+    "load_job",
+    selection=dg.AssetSelection.assets(gfe_graph, graph_validation),
+    executor_def=dg.in_process_executor,
+    description="Load and validate the CSV files that are built already.",
+)
+JOBS = [release_job, build_job, load_job]

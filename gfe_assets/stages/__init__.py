@@ -1,0 +1,1 @@
+"""The four stages as Dagster assets, in flow order: raw → build → load → validate. Thin: Dagster in, plain functions out."""

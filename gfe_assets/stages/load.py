@@ -1,0 +1,130 @@
+"""Stage load: the graph, made equal to the release.
+
+In: the asset `gfe_graph`. Out: what differs (`graph/sync.py`) and how it is written (`graph/ladybug.py`, `graph/neo4j.py`).
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+
+import dagster as dg
+
+from gfe_assets.errors import BuildError
+from gfe_assets.graph.desired import Provenance, ReleaseGraph, desired_graph, order_dependent_nodes
+from gfe_assets.graph.model import RELEASE
+from gfe_assets.graph.store import Changes, GraphReader, GraphStore
+from gfe_assets.graph.sync import plan
+from gfe_assets.hla.csvs import read_csv
+from gfe_assets.hla.manifest import Manifest, read_manifest, verify_files
+from gfe_assets.partitions import RELEASES
+from gfe_assets.progress import Progress
+from gfe_assets.resources import ProgressFactory
+from gfe_assets.settings import Settings
+from gfe_assets.stages.build import csv_folder, gfe_csvs
+from gfe_assets.stages.common import OWNERS, stage, table
+from gfe_assets.state import COMMIT_TAG, RELEASE_TAG, Stage, Status, mark
+
+GRAPH_WRITER = "graph_writer"
+"""The pool of everything that writes the graph or reads what was just written; its limit is 1 (dagster.yaml)."""
+
+
+@dg.asset(
+    partitions_def=RELEASES,
+    deps=[gfe_csvs],
+    group_name="load",
+    kinds={"graph"},
+    owners=OWNERS,
+    pool=GRAPH_WRITER,
+    description="The graph of GFEs, features, sequences, allele names and accessions, equal to every release it has loaded.",
+)
+def gfe_graph(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    graph: dg.ResourceParam[GraphStore],
+    progress: dg.ResourceParam[ProgressFactory],
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Load the partition's CSV files."""
+    release = context.partition_key
+    with stage(context, Stage.LOAD, Status.LOAD_IN_PROGRESS, Status.LOAD_FAILED) as clock:
+        manifest = loadable(settings, release)
+        context.instance.add_run_tags(context.run.run_id, {RELEASE_TAG: release, COMMIT_TAG: manifest.commit.sha})
+        changes = load_release(settings, manifest, graph, progress(context.log))
+        mark(context.instance, context.run.run_id, Status.LOAD_COMPLETE)
+        yield dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": manifest.counts["alleles"],
+                "graph": graph.location,
+                "changes": table(("what", "count"), sorted(changes.counts.items())),
+                **{name.replace(".", "_"): count for name, count in sorted(changes.counts.items())},
+                "unchanged": changes.empty,
+                **clock.metadata(),
+            },
+            data_version=dg.DataVersion(manifest.fingerprint),
+        )
+
+
+def loadable(settings: Settings, release: str) -> Manifest:
+    """The manifest of the release's build, once it is certain that it may be loaded.
+
+    Raises:
+        BuildError: there is no build, its files are not those that were built, or it failed a blocking check.
+    """
+    folder = csv_folder(settings, release)
+    manifest = read_manifest(folder, release)
+    verify_files(folder, manifest)
+    if manifest.failed:
+        check = manifest.failed[0]
+        raise BuildError(
+            f"release {release}: its build failed the check {check.name} ({check.summary}), so it is not loaded; "
+            "correct the cause and build it again"
+        )
+    return manifest
+
+
+def load_release(settings: Settings, manifest: Manifest, graph: GraphStore, progress: Progress) -> Changes:
+    """Make the graph equal to a build; one writer at a time."""
+    with graph.writing(f"load of release {manifest.release}", settings.graph_wait_seconds):
+        with graph.reader() as reader:
+            changes = plan(wanted_graph(settings, manifest), reader, _older(settings, reader))
+        if not changes.empty:
+            graph.apply(changes, progress)
+    return changes
+
+
+def wanted_graph(settings: Settings, manifest: Manifest) -> ReleaseGraph:
+    """What a build wants the graph to hold."""
+    folder, release = csv_folder(settings, manifest.release), manifest.release
+    return desired_graph(
+        release,
+        read_csv(folder, "gfe_sequences", release),
+        read_csv(folder, "all_features", release),
+        read_csv(folder, "all_groups", release),
+        Provenance(
+            name=release,
+            version=manifest.version,
+            commit_sha=manifest.commit.sha,
+            commit_date=manifest.commit.date.isoformat(),
+            fingerprint=manifest.fingerprint,
+            loaded_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            entries_limit=manifest.parameters.limit,
+        ),
+    )
+
+
+def _older(settings: Settings, reader: GraphReader) -> Callable[[str], ReleaseGraph | None]:
+    """Look up the build of another release, if it is the one that the graph was loaded from."""
+    loaded = dict(reader.read_nodes(RELEASE, ["name", "fingerprint"]).iter_rows())
+
+    def look_up(release: str) -> ReleaseGraph | None:
+        folder = csv_folder(settings, release)
+        try:
+            manifest = read_manifest(folder, release)
+            if manifest.fingerprint != loaded.get(release):
+                return None
+            verify_files(folder, manifest)
+            return order_dependent_nodes(
+                release, read_csv(folder, "gfe_sequences", release), read_csv(folder, "all_groups", release)
+            )
+        except BuildError:
+            return None
+
+    return look_up

@@ -1,0 +1,157 @@
+"""Stage raw: the official files of a release, pinned in the data folder and checked.
+
+In: the asset `raw_sequences` and its checks. Out: fetching and pinning (`source/`), what is in an entry (`hla/`).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+from gfe_assets.errors import BuildError, ReleaseRefused
+from gfe_assets.hla.flatfile import length_problem, read_records
+from gfe_assets.hla.manifest import CheckResult
+from gfe_assets.partitions import RELEASES
+from gfe_assets.progress import Progress
+from gfe_assets.resources import LaunchParameters, ProgressFactory
+from gfe_assets.settings import Settings
+from gfe_assets.source.fetch import fetch
+from gfe_assets.source.models import Source
+from gfe_assets.source.pinned import RawRelease, check_md5, raw_folder, read_pinned
+from gfe_assets.stages.common import OWNERS, check_result, check_specs, first_failure, stage, table
+from gfe_assets.state import COMMIT_TAG, RELEASE_TAG, Stage, Status, mark
+
+_EVERY = 1000
+CHECKS = {
+    "release_header": "The flat file says that it is the release of this partition (major and minor number).",
+    "entry_lengths": "Every entry has as many bases as its ID line says, and none is damaged.",
+    "md5_list": "The files are those of md5checksum.txt; only warns, since official commits often forget to update it.",
+}
+
+
+@dg.asset(
+    partitions_def=RELEASES,
+    group_name="raw",
+    kinds={"file"},
+    owners=OWNERS,
+    check_specs=check_specs("raw_sequences", CHECKS, warnings=("md5_list",)),
+    description="Flat file, G groups and (with alignments) MSF files of a release at one commit, pinned by their fingerprint.",
+)
+def raw_sequences(
+    context: dg.AssetExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    source: dg.ResourceParam[Source],
+    parameters: LaunchParameters,
+    progress: dg.ResourceParam[ProgressFactory],
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+    """Fetch, check and pin the files of the partition's release."""
+    release = context.partition_key
+    with stage(context, Stage.RAW, Status.BUILD_IN_PROGRESS, Status.EXECUTION_FAILED) as clock:
+        listener = progress(context.log)
+        commit = source.tip(release)
+        context.instance.add_run_tags(context.run.run_id, {RELEASE_TAG: release, COMMIT_TAG: commit.sha})
+        try:
+            raw = fetch(
+                source,
+                release,
+                settings.data_folder,
+                align=parameters.align,
+                kir=parameters.kir,
+                commit=commit,
+                progress=listener,
+            )
+        except ReleaseRefused as refused:
+            yield check_result(CheckResult(name="release_header", passed=False, summary=str(refused)))
+            raise
+        checks = [header_check(raw), lengths_check(raw, listener), md5_check(raw)]
+        if failure := first_failure(checks):
+            mark(context.instance, context.run.run_id, Status.EXECUTION_FAILED, reason=f"release {release}, {failure}")
+        yield dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": raw.records,
+                "version": raw.version,
+                "commit": dg.MetadataValue.url(raw.commit.url) if raw.commit.url else raw.commit.sha,
+                "commit_message": raw.commit.message,
+                "commit_date": raw.commit.date.isoformat(),
+                "fingerprint": raw.fingerprint,
+                "folder": dg.MetadataValue.path(raw.folder),
+                "files": table(("file", "bytes", "git object"), [(f.path, f.size, f.object_id[:12]) for f in raw.files]),
+                "size_mb": round(sum(file.kept_size for file in raw.files) / 1e6, 1),
+                **clock.metadata(),
+            },
+            check_results=[check_result(check) for check in checks],
+            data_version=dg.DataVersion(raw.fingerprint),
+        )
+
+
+def header_check(raw: RawRelease) -> CheckResult:
+    """What `fetch` has made sure of, for people to see."""
+    return CheckResult(name="release_header", passed=True, summary=f"the file of release {raw.release} says {raw.version}")
+
+
+def lengths_check(raw: RawRelease, progress: Progress) -> CheckResult:
+    """Read every entry of the flat files and compare its length with its ID line.
+
+    Raises:
+        FlatFileError: the file ends inside an entry.
+    """
+    problems = []
+    done = 0
+    for path in flat_files(raw):
+        with path.open("rb") as stream:
+            for line, record in read_records(stream, f"release {raw.release}, {path.name}"):
+                done += 1
+                if problem := length_problem(record):
+                    name = record[:40].split(b";", 1)[0].decode("ascii", "replace").removeprefix("ID").strip()
+                    problems.append(f"{path.name}, line {line}, entry {name}: {problem}")
+                if done % _EVERY == 0:
+                    progress("entries checked", done, None)
+    progress("entries checked", done, done)
+    return CheckResult(
+        name="entry_lengths",
+        passed=not problems,
+        summary=f"{done:,} entries are as long as they say"
+        if not problems
+        else f"{len(problems)} damaged entries, such as {problems[0]}; fetch the file again or wait for its correction",
+        numbers={"entries": done, "damaged": len(problems)},
+        examples=tuple(problems[:10]),
+    )
+
+
+def md5_check(raw: RawRelease) -> CheckResult:
+    """Compare what was fetched with the release's own md5 list."""
+    checked = check_md5(raw)
+    return CheckResult(
+        name="md5_list",
+        passed=checked.ok,
+        blocking=False,
+        summary=checked.note,
+        numbers={"differing": len(checked.mismatches)},
+        examples=tuple(f"{each.file}: listed {each.expected}, found {each.found}" for each in checked.mismatches),
+    )
+
+
+def pinned_release(instance: dg.DagsterInstance, settings: Settings, release: str, *, align: bool, kir: bool) -> RawRelease:
+    """The pinned files of the newest materialization of `raw_sequences` for a release.
+
+    Raises:
+        BuildError: there is none, its files are gone, or they were fetched without what is asked for now.
+    """
+    again = f"materialize raw_sequences first (gfe-assets run {release} does)"
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=raw_sequences.key, asset_partitions=[release]), limit=1
+    ).records
+    materialization = found[0].asset_materialization if found else None
+    if materialization is None:
+        raise BuildError(f"release {release} has no pinned files: {again}")
+    raw = read_pinned(raw_folder(settings.data_folder, release) / str(materialization.metadata["fingerprint"].value))
+    if raw is None:
+        raise BuildError(f"release {release}: its pinned files in {settings.data_folder} are gone or changed: {again}")
+    if (align and not raw.align) or (kir and not raw.kir):
+        raise BuildError(f"release {release}: its files were fetched without {'alignments' if align else 'KIR'}: {again} with it")
+    return raw
+
+
+def flat_files(raw: RawRelease) -> tuple[Path, ...]:
+    """The flat files a build reads: `hla.dat`, and the KIR file when it was asked for."""
+    return (raw.flat_file, *([raw.kir_file] if raw.kir_file else []))
