@@ -20,8 +20,10 @@ _POLL_SECONDS = 0.1
 
 
 @contextmanager
-def locked(path: Path, purpose: str, wait_seconds: float, error: type[Busy] = Busy) -> Iterator[None]:
-    """Hold the lock file at `path`, which is made where it is missing and never removed.
+def locked(path: Path, purpose: str, wait_seconds: float, error: type[Busy] = Busy) -> Iterator[int]:
+    """Hold the lock file at `path`, which is made where it is missing and never removed; gives its open descriptor.
+
+    A child process that inherits the descriptor holds the lock too, until it ends.
 
     `purpose` ("load of release 3580") is what others are shown who wait. A thread or process that holds the
     lock already and asks again waits for itself: do not nest.
@@ -36,7 +38,7 @@ def locked(path: Path, purpose: str, wait_seconds: float, error: type[Busy] = Bu
         file.truncate()
         file.write(f"{purpose}, process {os.getpid()}")
         file.flush()
-        yield  # closing the file releases the lock
+        yield file.fileno()  # closing the file releases the lock
 
 
 def is_locked(path: Path) -> bool:

@@ -15,10 +15,12 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from gfe_assets.graph.open import open_store
 from gfe_assets.hla.accessions import open_registry
 from gfe_assets.hla.manifest import BuildParameters
 from gfe_assets.progress import Progress
 from gfe_assets.settings import Settings
+from gfe_assets.source.open import open_source
 
 ProgressFactory = Callable[[Logger], Progress]
 """Makes the listener of one stage; the logger is the one of the stage."""
@@ -58,24 +60,15 @@ def bind(settings: Settings) -> dict[str, Any]:
     return {
         "settings": dg.ResourceDefinition(lambda _: settings, description="Every GFE_* setting of this deployment."),
         "source": dg.ResourceDefinition(
-            lambda _: _open_source(settings), description=f"Where releases come from: {settings.source_uri}"
+            lambda _: open_source(settings), description=f"Where releases come from: {settings.source_uri}"
         ),
         "registry": dg.ResourceDefinition(
             lambda _: open_registry(settings), description="The accession registry: same feature sequence, same number, for ever."
         ),
         "graph": dg.ResourceDefinition(
-            lambda _: _open_graph(settings), description="The graph that every load makes equal to its release."
+            lambda _: open_store(settings), description="The graph that every load makes equal to its release."
         ),
         "parameters": LaunchParameters.configure_at_launch(),
         "progress": dg.ResourceDefinition(lambda _: log_progress, description="How long steps say how far they are."),
     }
 
-
-def _open_source(settings):
-    from gfe_assets.source.open import open_source
-    return open_source(settings)
-
-
-def _open_graph(settings):
-    from gfe_assets.graph.open import open_store
-    return open_store(settings)

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
         "https://github.com", description="Base URL for raw files: {raw}/{owner}/{repo}/raw/{sha}/{path}"
     )
     github_token: SecretStr = Field(SecretStr(""), description="GitHub token; optional, raises the rate limit")
+    github_wait_seconds: float = Field(
+        300, ge=0, description="How long one request to GitHub may be put off by its rate limit or failures before giving up"
+    )
     feature_service_url: str = Field(
         "", description="Feature Service that is the authority for accessions; empty: this registry is"
     )

@@ -148,6 +148,6 @@ def _one_value(release: str, rows: pl.DataFrame, key: str, value: str, what: str
     double = pairs.filter(pl.col(key).is_duplicated()).get_column(key)
     if len(double):
         raise GraphError(
-            f"release {release}: {double.n_unique()} {key} have more than one of their {what}, such as {double.min()}; "
-            "build the release again"
+            f"release {release}: {double.n_unique()} values of {key} have more than one of their {what}, such as "
+            f"{double.sort().item(0)}; build the release again"
         )

@@ -1,7 +1,7 @@
 """The difference that makes a graph equal to a release, computed once, in polars, for every store.
 
 In: what the release wants (`desired.py`), what the graph holds (`GraphReader`), and for corrections what older releases
-want. Out: how a store reads and writes (`ladybug.py`, `neo4j.py`).
+want. Out: how edges change (`sync_edges.py`), and how a store reads and writes (`ladybug.py`, `neo4j.py`).
 
 The rule (DESIGN.md 3, "Graph"): after any loads in any order, repeats and corrections included, the graph is the one
 that the last version of each release gives when they are loaded in release order into an empty graph. So:
@@ -16,15 +16,13 @@ Real nodes and edges are read, so what a killed load left behind (nodes without 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import polars as pl
 
 from gfe_assets.errors import GraphError
 from gfe_assets.graph.desired import Provenance, ReleaseGraph, desired_graph, order_dependent_nodes
-from gfe_assets.graph.frames import ENDS, GraphFrames, node_schema, read_graph
+from gfe_assets.graph.frames import GraphFrames, node_schema, read_graph
 from gfe_assets.graph.model import (
-    EDGE_BY_TYPE,
     FEATURE,
     GFE,
     HAS_FEATURE,
@@ -37,11 +35,11 @@ from gfe_assets.graph.model import (
     RELEASE,
     SEQUENCE,
     SUBMITTED,
-    SUBMITTER_NAME,
     Node,
 )
 from gfe_assets.graph.store import Changes, EdgeChanges, GraphReader, NodeChanges
-from gfe_assets.graph.timeline import Timeline, only_positions, with_position, without_position
+from gfe_assets.graph.sync_edges import Dated, dated_edges, feature_edges, sequence_edges, submitted_edges
+from gfe_assets.graph.timeline import Timeline
 
 __all__ = ["OlderRelease", "Provenance", "ReleaseGraph", "desired_graph", "order_dependent_nodes", "plan"]
 
@@ -51,15 +49,6 @@ OlderRelease = Callable[[str], ReleaseGraph | None]
 
 KEPT_WITHOUT_SOURCE = "kept_without_source"
 UNCHECKED_WITHOUT_SOURCE = "unchecked_without_source"
-
-
-@dataclass(frozen=True)
-class _Dated:
-    """An edge type with `releases`: its changes, and the edges before and after as positions on the timeline."""
-
-    changes: EdgeChanges
-    before: pl.DataFrame
-    after: pl.DataFrame
 
 
 def plan(desired: ReleaseGraph, reader: GraphReader, older_release: OlderRelease) -> Changes:
@@ -75,17 +64,17 @@ def plan(desired: ReleaseGraph, reader: GraphReader, older_release: OlderRelease
     present = read_graph(reader)
     _refuse_cut(desired, present)
     timeline = _timeline(desired, present)
-    alleles = _dated_edges(HAS_IPD_ALLELE.type, desired, present, timeline, None)
+    alleles = dated_edges(HAS_IPD_ALLELE.type, desired, present, timeline, None)
     living = alleles.after.get_column("source").unique()
-    accessions = _dated_edges(HAS_IPD_ACCESSION.type, desired, present, timeline, living)
+    accessions = dated_edges(HAS_IPD_ACCESSION.type, desired, present, timeline, living)
     sequences = pl.concat([present.nodes["Sequence"].get_column("name"), desired.nodes["Sequence"].get_column("name")])
-    features, targets = _feature_edges(desired, present, living)
+    features, targets = feature_edges(desired, present, living)
     edges = {
         HAS_IPD_ALLELE.type: alleles.changes,
         HAS_IPD_ACCESSION.type: accessions.changes,
-        HAS_SEQUENCE.type: _sequence_edges(present, living, sequences),
+        HAS_SEQUENCE.type: sequence_edges(present, living, sequences),
         HAS_FEATURE.type: features,
-        SUBMITTED.type: _submitted_edges(desired, present, alleles.after, timeline),
+        SUBMITTED.type: submitted_edges(desired, present, alleles.after, timeline),
     }
     values, counts = _values(desired, present, alleles, timeline, older_release)
     alive = {
@@ -120,86 +109,8 @@ def _timeline(desired: ReleaseGraph, present: GraphFrames) -> Timeline:
     return Timeline(names)
 
 
-def _dated_edges(
-    type_: str, desired: ReleaseGraph, present: GraphFrames, timeline: Timeline, living: pl.Series | None
-) -> _Dated:
-    """Edges with `releases`; those of GFEs that are not `living` (None: all are) go."""
-    here = timeline.position(desired.release)
-    before = present.edges[type_].with_columns(positions=timeline.encode(pl.col("releases")), present=True)
-    wanted = desired.edges[type_].select(*ENDS, wanted=True)
-    both = before.join(wanted, on=ENDS, how="full", coalesce=True).with_columns(
-        pl.col("present", "wanted").fill_null(False), positions=timeline.encode(pl.col("releases"))
-    )
-    after = (
-        pl.when("wanted")
-        .then(with_position(pl.col("positions"), here))
-        .otherwise(without_position(pl.col("positions"), here))
-    )
-    both = both.with_columns(old="releases", positions=after)
-    left = pl.col("positions").list.len() > 0
-    if living is not None:
-        left = left & pl.col("source").is_in(living.implode())
-    both = both.with_columns(left=left, releases=timeline.decode(pl.col("positions")))
-    columns = [*ENDS, "releases"]
-    changes = EdgeChanges(
-        insert=both.filter(~pl.col("present") & pl.col("left")).select(columns),
-        update=both.filter("present", "left", pl.col("releases").ne_missing(pl.col("old"))).select(columns),
-        delete=both.filter(pl.col("present") & ~pl.col("left")).select(ENDS),
-    )
-    return _Dated(changes, before.select(*ENDS, "positions"), both.filter("left").select(*ENDS, "positions"))
-
-
-def _plain_edges(type_: str, wanted: pl.DataFrame, present: pl.DataFrame) -> EdgeChanges:
-    """Edges that shall be exactly `wanted`."""
-    both = present.join(wanted, on=ENDS, how="inner", suffix="_wanted")
-    properties = [each.name for each in EDGE_BY_TYPE[type_].properties]
-    differ = [pl.col(name).ne_missing(pl.col(f"{name}_wanted")) for name in properties]
-    update = both.filter(pl.any_horizontal(differ)) if differ else both.clear()
-    return EdgeChanges(
-        insert=wanted.join(present, on=ENDS, how="anti").select(*ENDS, *properties),
-        update=update.select(*ENDS, *(pl.col(f"{name}_wanted").alias(name) for name in properties)),
-        delete=present.join(wanted, on=ENDS, how="anti").select(ENDS),
-    )
-
-
-def _sequence_edges(present: GraphFrames, living: pl.Series, sequences: pl.Series) -> EdgeChanges:
-    """Each living GFE has the sequence of its name."""
-    with_sequence = living.filter(living.is_in(sequences.implode())).sort()
-    wanted = pl.DataFrame({"source": with_sequence, "target": with_sequence})
-    return _plain_edges(HAS_SEQUENCE.type, wanted, present.edges[HAS_SEQUENCE.type])
-
-
-def _feature_edges(desired: ReleaseGraph, present: GraphFrames, living: pl.Series) -> tuple[EdgeChanges, pl.Series]:
-    """Changes, and the features that some living GFE still has; edges of GFEs of other releases stay as they are."""
-    edges = present.edges[HAS_FEATURE.type]
-    wanted = desired.edges[HAS_FEATURE.type]
-    mine = desired.nodes[GFE.label].get_column("name")
-    others = edges.filter(pl.col("source").is_in(living.implode()) & ~pl.col("source").is_in(mine.implode()))
-    after = pl.concat([others, wanted])
-    return _plain_edges(HAS_FEATURE.type, after, edges), after.get_column("target").unique()
-
-
-def _submitted_edges(
-    desired: ReleaseGraph, present: GraphFrames, after: pl.DataFrame, timeline: Timeline
-) -> EdgeChanges:
-    """One edge to each living GFE, with the date of the oldest release that has it; a date that nobody knows stays."""
-    edges = present.edges[SUBMITTED.type]
-    columns = ["name", "commit_date"]
-    others = present.nodes[RELEASE.label].filter(pl.col("name") != desired.release).select(columns)
-    known = pl.concat([others, desired.nodes[RELEASE.label].select(columns)]).filter(
-        pl.col("commit_date").str.len_chars() >= 10  # an ISO 8601 date
-    )
-    dates = {timeline.position(name): date[:10] for name, date in known.iter_rows()}
-    oldest = only_positions(pl.col("positions"), dates).list.min().min()
-    date = pl.col("oldest").replace_strict(dates, return_dtype=pl.String(), default=None)
-    wanted = after.group_by("source").agg(oldest=oldest).select(pl.lit(SUBMITTER_NAME).alias("source"), "oldest", target="source")
-    before = edges.rename({"submit_date": "present_date"})
-    wanted = wanted.join(before, on=ENDS, how="left").select(*ENDS, submit_date=pl.coalesce(date, "present_date"))
-    return _plain_edges(SUBMITTED.type, wanted, edges)
-
-
 def _values(
-    desired: ReleaseGraph, present: GraphFrames, alleles: _Dated, timeline: Timeline, older_release: OlderRelease
+    desired: ReleaseGraph, present: GraphFrames, alleles: Dated, timeline: Timeline, older_release: OlderRelease
 ) -> tuple[dict[str, pl.DataFrame], dict[str, int]]:
     """Label → rows with the right values of nodes whose properties depend on the order of releases, and counts."""
     here = timeline.position(desired.release)
@@ -238,7 +149,7 @@ def _newest(edges: pl.DataFrame, end: str) -> pl.DataFrame:
 def _node_changes(
     node: Node, wanted: pl.DataFrame, present: pl.DataFrame, values: pl.DataFrame | None, alive: pl.Series | None
 ) -> NodeChanges:
-    """Insert what is missing, bring what is there to `values` (None: to `wanted`), delete what is not `alive` (None: all is)."""
+    """Insert what is missing, bring the rest to `values` (None: to `wanted`), delete what is not `alive` (None: all is)."""
     key = node.key
     rows = wanted if values is None else values
     small = [name for name in node_schema(node, bulky=False) if name != key]
@@ -262,7 +173,7 @@ def _assembled(
     edges: Mapping[str, EdgeChanges],
     counts: Mapping[str, int],
 ) -> Changes:
-    """All of it as one piece; the `Release` node is written whenever anything is, so that `loaded_at` tells of the last change."""
+    """All of it as one piece; `Release` is written whenever anything is, so that `loaded_at` tells of the last change."""
     wanted = desired.nodes[RELEASE.label]
     before = present.nodes[RELEASE.label].filter(pl.col("name") == desired.release)
     same = [name for name in wanted.columns if name != "loaded_at"]

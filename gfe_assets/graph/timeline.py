@@ -40,9 +40,7 @@ class Timeline:
 
     def decode(self, lists: pl.Expr) -> pl.Expr:
         """Lists of positions → lists of names, as they stand."""
-        return lists.list.eval(
-            pl.element().replace_strict(dict(enumerate(self.names)), return_dtype=pl.String(), default=None)
-        )
+        return lists.list.eval(pl.element().replace_strict(dict(enumerate(self.names)), return_dtype=pl.String(), default=None))
 
 
 def with_position(lists: pl.Expr, position: int) -> pl.Expr:

@@ -185,7 +185,7 @@ def _is_connection_lost(error: exc.DBAPIError) -> bool:
 def _checked_url(text: str) -> URL:
     try:
         url = make_url(text)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # the second one for a port that is no number
         raise RegistryError(
             "GFE_REGISTRY_URI cannot be read as a database URL; write sqlite:////folder/accessions.sqlite or postgresql://user@host/database"
         ) from None

@@ -84,7 +84,8 @@ def _replaced(path: Path, write: Callable[[IO[bytes]], int]) -> int:
 
 
 def _read_csv(path: Path) -> Iterator[AccessionRow]:
-    with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
+    # Spreadsheets write a byte order mark; what is not UTF-8 becomes a sign that no check accepts, so its line is named.
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         lines = csv.reader(file, strict=True)
         try:
             header = next(lines, [])
@@ -95,8 +96,6 @@ def _read_csv(path: Path) -> Iterator[AccessionRow]:
                 )
         except csv.Error as error:
             raise RegistryError(f"{path.name} line {lines.line_num}: not a CSV file ({error})") from None
-        except UnicodeDecodeError:
-            raise RegistryError(f"{path.name} after line {lines.line_num}: not a text file in UTF-8") from None
 
 
 def _places(path: Path, columns: Sequence[str]) -> list[int]:

@@ -1,35 +1,20 @@
 """Aligned sequences of alleles, from the MSF files of a release.
 
-In: which file holds which alignment of a locus, reading one, and the rows of `all_alignments`. Out: GFE names (the
-caller maps them), fetching files (`source/`), judging the rows (`checks.py`).
+In: which file holds which alignment of a locus, and the rows of `all_alignments`. Out: the format of a file
+(`msf.py`), GFE names (the caller maps them), fetching files (`source/`), judging the rows (`checks.py`).
 
-A file in GCG's multiple sequence format, shortened, with what is read from it on the right:
-
-    !!NA_MULTIPLE_ALIGNMENT                                              anything may stand before the next line
-       MSF: 13655  Type: N  Oct 06, 2015  15:39  Check: 0 ..             columns of the alignment
-     Name: DRB3*01:01:02:01 Len: 13655  Check: 5423  Weight:  1.00       a sequence and its length with gaps
-     Name: DRB3*02:02:01:01 Len: 13655  Check: 1177  Weight:  1.00
-    //                                                                   end of the header
-                                                                         blocks of 50 columns, a blank line between
-    DRB3*01:01:02:01  .......... .......... GTGTACCGTT ACGGTAC..G ..........
-    DRB3*02:02:01:01  .......... ....TCACAA TAGCTCCCCA ATTAAAGTGT TTTACATGCA
-
-`.` (inside) and `~` (at the ends) are gaps and become `-`, as they do in the reference pipeline, which reads with Biopython.
-IPD-IMGT/HLA writes only `.`, also for what is not sequenced. Letters are kept as they are, `X` in proteins is the stop
-codon of a null allele. Two deviations of published files: a sequence may be announced shorter than the alignment (C*05:206
-in the first C_gen.msf of 3.36.0) and is then filled with gaps at its end, as Biopython does; a sequence that is not as
-long as its own `Len:` says is an error.
+An allele has up to three alignments: of its genomic sequence, of its coding sequence and of its protein, each in a file of
+its locus, `msf/<gene>_{gen,nuc,prot}.msf`. Most alleles have no genomic one, and a missing file is noted, not fatal.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from gfe_assets.errors import BuildError
 from gfe_assets.hla.csvs import CsvWriter
 from gfe_assets.hla.gfe import seq_id
+from gfe_assets.hla.msf import read_msf
 from gfe_assets.hla.records import AlignmentRow
 from gfe_assets.hla.release import parse_release
 from gfe_assets.progress import Progress, silent
@@ -37,14 +22,9 @@ from gfe_assets.progress import Progress, silent
 LABELS = {"GEN_ALIGN": "gen", "NUC_ALIGN": "nuc", "PROT_ALIGN": "prot"}
 """Label of an alignment → how its file name ends, before `.msf`."""
 OLDER_NAMES = {"DQA1": "DQA", "DPA1": "DPA", "DQB1": "DQB", "DPB1": "DPB", "DRB3": "DRB345", "DRB4": "DRB345", "DRB5": "DRB345"}
-"""Gene → what files are called where there is none of its own: genomic files until about 3.2x, all of DRB345 until today."""
+"""Gene → what files are called where there is none of its own: genomic ones of old releases (3.22.0 still), and `DRB345` for
+nucleotides and proteins of these three in all releases."""
 _PREFIX = "HLA-"
-_WIDTH = re.compile(rb"\bMSF:\s*(\d+)\b")
-_NAME = re.compile(rb"\s*Name:\s+(\S+?)\s*Len:\s*(\d+)\b")
-_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_BLANKS = b" \t\r\n"
-_ALLOWED = _LETTERS + b"*.~-" + _BLANKS
-_GAPS = bytes.maketrans(b".~", b"--")
 
 
 def msf_files(locus: str, available: Iterable[str]) -> dict[str, str]:
@@ -58,96 +38,6 @@ def msf_files(locus: str, available: Iterable[str]) -> dict[str, str]:
                 found[label] = path
                 break
     return found
-
-
-def read_msf(lines: Iterable[bytes], file: str) -> Iterator[tuple[str, str]]:
-    """Allele name (`A*01:01:01:01`) and aligned sequence (gaps are `-`, all of one length) of an MSF file, in its order.
-
-    `lines` is the file opened in binary mode, `file` what it is called in errors. Memory is about the size of the
-    sequences: an MSF file gives all of them piece by piece.
-
-    Raises:
-        BuildError: the file is not MSF, is cut, or contradicts itself; the message names file, line and allele.
-    """
-    numbered = _Numbered(lines)
-    width, lengths = _read_header(numbered, file)
-    pieces = _read_blocks(numbered, lengths, file)
-    for name, length in lengths.items():
-        # taken out of the dictionary, so that what was handed on is not kept twice
-        sequence = bytes(pieces.pop(name)).translate(_GAPS, _BLANKS)
-        if len(sequence) != length:
-            raise _problem(
-                file,
-                numbered.line,
-                f"{_text(name)} has {len(sequence)} columns where its Len: says {length} when the file ends",
-            )
-        yield _text(name), sequence.ljust(width, b"-").decode("ascii")
-
-
-class _Numbered:
-    """Lines of a stream; `line` is the number of the last one given."""
-
-    def __init__(self, lines: Iterable[bytes]) -> None:
-        self._lines = iter(lines)
-        self.line = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        for text in self._lines:
-            self.line += 1
-            yield text
-
-
-def _read_header(lines: _Numbered, file: str) -> tuple[int, dict[bytes, int]]:
-    """Columns of the alignment, and the length of every announced sequence; stops behind `//`."""
-    width: int | None = None
-    lengths: dict[bytes, int] = {}
-    for line in lines:
-        if line.strip() == b"//":
-            break
-        if width is None:
-            width = int(match[1]) if (match := _WIDTH.search(line)) else None
-        elif match := _NAME.match(line):
-            name, length = match[1], int(match[2])
-            if name in lengths:
-                raise _problem(file, lines.line, f"{_text(name)} is announced twice")
-            if length > width:
-                raise _problem(
-                    file, lines.line, f"{_text(name)} is announced with {length} columns in an alignment of {width} (MSF:)"
-                )
-            lengths[name] = length
-        elif line.strip():
-            raise _problem(file, lines.line, f"{_text(line.strip()[:60])!r} announces no sequence with Name: and Len:")
-    else:
-        raise _problem(file, lines.line, "the file ends inside the header" if lines.line else "the file is empty")
-    if width is None or not lengths:
-        raise _problem(
-            file, lines.line, "the header announces no alignment (MSF:)" if width is None else "no Name: in the header"
-        )
-    return width, lengths
-
-
-def _read_blocks(lines: _Numbered, announced: Iterable[bytes], file: str) -> dict[bytes, bytearray]:
-    """What stands behind each announced name, blanks included."""
-    pieces = {name: bytearray() for name in announced}
-    for line in lines:
-        name, *rest = line.split(None, 1) or (b"",)
-        if (sequence := pieces.get(name)) is None:
-            if line.translate(None, b"0123456789" + _BLANKS):
-                raise _problem(file, lines.line, f"{_text(name[:60])!r} is not announced in the header")
-            continue  # a blank line, or one with column numbers
-        if rest:
-            if strange := rest[0].translate(None, _ALLOWED):
-                raise _problem(file, lines.line, f"{_text(name)} holds {_text(strange[:1])!r}, which is no residue and no gap")
-            sequence += rest[0]
-    return pieces
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("ascii", "backslashreplace")
-
-
-def _problem(file: str, line: int, problem: str) -> BuildError:
-    return BuildError(f"{file}, line {line}: {problem}; fetch the release again, or build it without alignments")
 
 
 @dataclass

@@ -148,23 +148,35 @@ class Registry:
         with self._database.read() as connection:
             return write_accessions(rows_in_file_order(connection), path)
 
+    def check_authority(self, authority: str) -> None:
+        """Say whether this registry can be the cache of the Feature Service `authority`, before it is asked anything.
+
+        Raises:
+            RegistryError: somebody else numbers in it.
+        """
+        with self._database.read() as connection:
+            self._authority_for(connection, authority)
+
     def _become(self, connection: Connection, authority: str) -> None:
         """Record who numbers in this registry, or refuse when somebody else does."""
-        present = connection.execute(sa.select(REGISTRY.c.authority)).scalar_one()
-        if present == authority:
-            return
-        if present == LOCAL:
+        if self._authority_for(connection, authority) != authority:
+            connection.execute(REGISTRY.update().values(authority=authority))
+
+    def _authority_for(self, connection: Connection, authority: str) -> str:
+        """Who numbers in this registry: nobody yet (empty) or `authority`."""
+        present: str = connection.execute(sa.select(REGISTRY.c.authority)).scalar_one()
+        if present == LOCAL != authority:
             raise RegistryError(
                 f"the registry {self.name} has given accessions of its own, so it cannot be the cache of {authority}: "
                 "set GFE_REGISTRY_URI to a new registry, or unset GFE_FEATURE_SERVICE_URL"
             )
-        if present:
+        if present not in ("", authority):
             raise RegistryError(
                 f"the registry {self.name} is the cache of {present}, which alone may number in it: "
                 "set GFE_FEATURE_SERVICE_URL to that, "
                 "or export the registry, import the file into a new one and set GFE_REGISTRY_URI to it"
             )
-        connection.execute(REGISTRY.update().values(authority=authority))
+        return present
 
 
 def _digests(features: Iterable[Feature]) -> dict[Feature, str]:

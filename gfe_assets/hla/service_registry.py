@@ -59,14 +59,8 @@ class ServiceRegistry:
         wanted = list(dict.fromkeys(features))
         numbers = self._cache.known(wanted)
         missing = [feature for feature in wanted if feature not in numbers]
-        unknown = Counter(key.locus for key, _ in missing)
-        many = [locus for locus, count in unknown.items() if count >= FETCH_LOCUS_FROM]
-        if many:
-            self._fetch(many, progress)
-            numbers.update(self._cache.known(missing))
-            missing = [feature for feature in missing if feature not in numbers]
-        self._register(missing, progress)
-        numbers.update(self._cache.known(missing) if missing else {})
+        if missing:
+            numbers.update(self._ask(missing, progress))
         return {feature: numbers[feature] for feature in wanted}
 
     def sequences(self, keys: Iterable[tuple[FeatureKey, int]]) -> dict[tuple[FeatureKey, int], str]:
@@ -88,9 +82,22 @@ class ServiceRegistry:
         """Fill the cache from a file, as `Registry.import_rows` does."""
         return self._cache.import_rows(rows)
 
+    def import_service(self, url: str, loci: Iterable[str], progress: Progress = silent) -> ImportResult:
+        """Fill the cache from a service, as `Registry.import_service` does."""
+        return self._cache.import_service(url, loci, progress)
+
     def export(self, path: str | Path) -> int:
         """Write the cache to a file, as `Registry.export` does."""
         return self._cache.export(path)
+
+    def _ask(self, missing: list[Feature], progress: Progress) -> dict[Feature, int]:
+        """The accessions of features that the cache lacks, which it has afterwards."""
+        self._cache.check_authority(self._service.name)
+        unknown = Counter(key.locus for key, _ in missing)
+        self._fetch([locus for locus, count in unknown.items() if count >= FETCH_LOCUS_FROM], progress)
+        fetched = self._cache.known(missing)
+        self._register([feature for feature in missing if feature not in fetched], progress)
+        return self._cache.known(missing)
 
     def _fetch(self, loci: list[str], progress: Progress) -> None:
         for done, locus in enumerate(loci, start=1):

@@ -18,7 +18,6 @@ from gfe_assets.simulate.growth import Kind, Nursery
 from gfe_assets.simulate.mutate import Parts
 
 _SPECIAL_KINDS: tuple[Kind, ...] = ("null", "untranslated", "trimmed")
-_FEWEST_FOR_SPECIALS = 20
 
 
 class Renaming(NamedTuple):
@@ -77,13 +76,10 @@ class SimulatedDatabase:
                 f"cannot simulate {alleles} alleles of {len(genes)} loci with {outside} outside, {deleted} deleted and scale "
                 f"{scale}: give at least one allele for each locus, no negative number, and a scale above 0 and up to 10"
             )
-        rng = Random(seed)
-        ancestors = {
-            gene.locus: mutate.ancestor(rng, Random(f"{seed} {gene.coding_family}"), gene, scale)
-            for gene in (*genes, *OUTSIDE_GENES)
-        }
+        rng = Random(seed)  # noqa: S311 - no secret depends on it
+        ancestors = {gene.locus: mutate.ancestor(rng, seed, gene, scale) for gene in (*genes, *OUTSIDE_GENES)}
         nursery = Nursery(rng, ancestors, next_number=1, generation=1)
-        grown = _grow(rng, nursery, _spread(genes, alleles), specials=alleles >= _FEWEST_FOR_SPECIALS * len(genes) ** 0.5)
+        grown = _grow(rng, nursery, _spread(genes, alleles), specials=alleles >= 6 * len(genes))
         grown += _grow(rng, nursery, _spread(list(OUTSIDE_GENES), outside), specials=False)
         gone = [nursery.child(rng.choice(genes)) for _ in range(deleted)]
         grown += [replace(allele, deleted=True) for allele in gone]
@@ -108,7 +104,7 @@ class SimulatedDatabase:
                 f"cannot change {sum(wanted)} alleles of a simulated database in which {len(choices)} may change: ask for fewer"
             )
         generation = self.generation + 1
-        rng = Random(f"{seed} {generation}")
+        rng = Random(f"{seed} {generation}")  # noqa: S311
         nursery = Nursery(rng, dict(self.ancestors), next_number=self.next_number, generation=generation)
         for allele in self.alleles:
             nursery.adopt(allele)
@@ -123,9 +119,7 @@ class SimulatedDatabase:
         for allele in self.alleles:
             if allele.gene.locus in self.loci:
                 counts[allele.gene.locus] = counts.get(allele.gene.locus, 0) + 1
-        born = [
-            nursery.child(gene_of(locus)) for locus in rng.choices(list(counts), list(counts.values()), k=new) if counts[locus]
-        ]
+        born = [nursery.child(gene_of(locus)) for locus in rng.choices(list(counts), list(counts.values()), k=new)]
         gone = {allele.number for allele in to_remove}
         kept = [changed.get(allele.number, allele) for allele in self.alleles if allele.number not in gone]
         return replace(
@@ -182,10 +176,7 @@ def _grow(rng: Random, nursery: Nursery, spread: dict[Gene, int], *, specials: b
 
 def _renamed(nursery: Nursery, allele: Allele, generation: int) -> Allele:
     """A name gets one more field, as when the first sibling appears; a complete one gets the next free number."""
-    if len(allele.fields) < 4:
-        fields = (*allele.fields, 1)
-    else:
-        fields = nursery.next_fields(allele.gene, allele.fields[:3])
+    fields = (*allele.fields, 1) if len(allele.fields) < 4 else nursery.next_fields(allele.gene, allele.fields[:3])
     return nursery.adopt(replace(allele, fields=fields, updated=generation))
 
 

@@ -85,7 +85,7 @@ class Gene:
 
 
 def _class_one(exons: int) -> tuple[tuple[Coverage, int], ...]:
-    return ((None, 64), (tuple(range(1, exons + 1)), 8), ((1, 2, 3, 4, 5), 4), ((2, 3, 4), 6), ((2, 3), 18))
+    return ((None, 67), (tuple(range(1, exons + 1)), 8), ((1, 2, 3, 4, 5), 4), ((2, 3, 4), 6), ((2, 3), 18))
 
 
 def _class_two(exons: int, *, full: int, coding: int, two: int, one: int) -> tuple[tuple[Coverage, int], ...]:
@@ -103,14 +103,14 @@ GENES = (
     Gene("HLA-C", "Class I", (283, 73, 130, 270, 246, 276, 587, 276, 121, 120, 439, 33, 107, 48, 164, 5, 1140),
          8570, 14, _class_one(8)),
     Gene("HLA-DRB1", "Class II", (600, 100, 5180, 270, 2270, 282, 700, 111, 475, 24, 790, 14, 300),
-         3751, 13, _class_two(6, full=22, coding=18, two=15, one=45)),
+         3751, 13, _class_two(6, full=30, coding=10, two=15, one=45)),
     Gene("HLA-DRB3", "Class II", (313, 100, 7652, 270, 2274, 282, 684, 111, 473, 24, 799, 14, 570), 514, 3, _DRB345),
     Gene("HLA-DRB4", "Class II", (313, 100, 9563, 270, 2737, 282, 704, 111, 474, 24, 302, 14, 570), 264, 3, _DRB345),
     Gene("HLA-DRB5", "Class II", (313, 100, 7950, 270, 2253, 282, 703, 111, 478, 24, 301, 14, 645), 209, 2, _DRB345),
     Gene("HLA-DQB1", "Class II", (525, 109, 1431, 270, 2530, 282, 509, 111, 1097, 24, 609, 14, 205),
-         2771, 5, _class_two(6, full=45, coding=10, two=25, one=20), optional_exon=5),
+         2771, 5, _class_two(6, full=55, coding=10, two=20, one=15), optional_exon=5),
     Gene("HLA-DPB1", "Class II", (366, 100, 4536, 264, 4014, 282, 547, 111, 329, 20, 963),
-         2762, 24, _class_two(5, full=45, coding=10, two=10, one=35), own_families=True),
+         2762, 24, _class_two(5, full=55, coding=10, two=10, one=25), own_families=True),
     Gene("HLA-DQA1", "Class II", (742, 82, 3770, 249, 413, 282, 356, 155, 436),
          847, 6, _class_two(4, full=60, coding=15, two=10, one=15)),
     Gene("HLA-DPA1", "Class II", (523, 100, 3584, 246, 340, 282, 214, 155, 4331),

@@ -54,7 +54,7 @@ class Nursery:
             parts = mutate.drop_exon(gene, parts, self._rng)
         parts = mutate.diverge(self._rng, gene, parts)
         fields = (*self.next_fields(gene, ()), 1, 1, 1)
-        return self.adopt(self._born(gene, fields, "", parts, gene.known(gene.coverages[0][0])))
+        return self._accept(self._born(gene, fields, "", parts, gene.known(gene.coverages[0][0])))
 
     def child(self, gene: Gene, kind: Kind | None = None) -> Allele:
         """One new allele, whose published features no other allele of its gene has.
@@ -64,23 +64,27 @@ class Nursery:
         """
         for _ in range(1000):
             allele = self._attempt(gene, kind)
-            if _fingerprint(allele) not in self._seen[gene.locus]:
-                self.next_number += 1
-                return self.adopt(allele)
+            if not self._seen_before(allele):
+                return self._accept(allele)
         raise RuntimeError(f"no further allele of {gene.locus} found")
 
     def twins(self, gene: Gene) -> list[Allele]:
         """Two alleles that differ in an intron which is not sequenced, so that they have one and the same GFE."""
         exons_only = min((coverage for coverage, _ in gene.coverages if coverage), key=len)
-        for _ in range(1000):
+        first = self._bear(gene, "protein", exons_only, named_fully=True)
+        while self._seen_before(first):
             first = self._bear(gene, "protein", exons_only, named_fully=True)
-            if _fingerprint(first) not in self._seen[gene.locus]:
-                break
-        self.next_number += 1
-        self.adopt(first)
+        self._accept(first)
         parts = mutate.change_noncoding(self._rng, gene, first.parts)
         fields = self.next_fields(gene, first.fields[:3])
-        return [first, self.adopt(self._born(gene, fields, "", parts, first.known))]
+        return [first, self._accept(self._born(gene, fields, first.suffix, parts, first.known))]
+
+    def _seen_before(self, allele: Allele) -> bool:
+        return _fingerprint(allele) in self._seen[allele.gene.locus]
+
+    def _accept(self, allele: Allele) -> Allele:
+        self.next_number += 1
+        return self.adopt(allele)
 
     def _attempt(self, gene: Gene, kind: Kind | None) -> Allele:
         choices = [coverage for coverage in gene.coverages if kind != "trimmed" or coverage[0] is not None]
@@ -102,7 +106,7 @@ class Nursery:
         if coverage is None and rng.random() < 0.3:
             parts = mutate.change_noncoding(rng, gene, parts)
         fields = self._named(parent, kind, 4 if coverage is None or named_fully else rng.choice((2, 2, 3)))
-        allele = self._born(gene, fields, self._suffix(kind), parts, known, take_number=False)
+        allele = self._born(gene, fields, self._suffix(kind), parts, known)
         if kind == "trimmed":
             return replace(allele, trim=rng.randint(5, 40))
         return replace(allele, translated=False) if kind == "untranslated" else allele
@@ -142,23 +146,18 @@ class Nursery:
             return "N"
         return self._rng.choice("LQ") if kind == "protein" and self._rng.random() < 0.005 else ""
 
-    def _born(
-        self, gene: Gene, fields: tuple[int, ...], suffix: str, parts: Parts, known: tuple[bool, ...], *, take_number: bool = True
-    ) -> Allele:
-        born = self._generation
-        number = self.next_number
-        self.next_number += take_number
+    def _born(self, gene: Gene, fields: tuple[int, ...], suffix: str, parts: Parts, known: tuple[bool, ...]) -> Allele:
         return Allele(
-            number,
-            1 + (self._rng.random() < 0.2) + (self._rng.random() < 0.05),
-            gene,
-            fields,
-            suffix,
-            parts,
-            known,
+            number=self.next_number,
+            version=self._rng.choices((1, 2, 3, 4), (75, 18, 5, 2))[0],
+            gene=gene,
+            fields=fields,
+            suffix=suffix,
+            parts=parts,
+            known=known,
             translated=gene.functional,
-            created=born,
-            updated=born,
+            created=self._generation,
+            updated=self._generation,
         )
 
 

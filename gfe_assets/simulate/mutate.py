@@ -22,6 +22,8 @@ CODONS = {"".join(codon): acid for codon, acid in zip(product("TCAG", repeat=3),
 """The standard genetic code; `*` is a stop."""
 _SENSE = tuple(codon for codon, acid in CODONS.items() if acid != "*")
 _TRIES = 20_000
+_DIVERGING_EXON = 70
+"""Shorter exons may have no place for a substitution of a wanted effect, so lineages share them."""
 
 Parts = tuple[str, ...]
 Effect = Literal["synonymous", "protein", "stop"]
@@ -37,10 +39,10 @@ def translate(coding: str) -> str:
     return "".join([CODONS[coding[start : start + 3]] for start in range(0, len(coding) - 2, 3)])
 
 
-def ancestor(rng: Random, coding_rng: Random, gene: Gene, scale: float) -> Parts:
-    """The common ancestor of all alleles of a gene; `coding_rng` makes its exons (genes of one family share a seed)."""
+def ancestor(rng: Random, seed: int, gene: Gene, scale: float) -> Parts:
+    """The common ancestor of all alleles of a gene; genes of one family have the same exons for the same seed."""
     lengths = gene.scaled_lengths(scale)
-    coding = _coding(coding_rng, gene)
+    coding = _coding(Random(f"{seed} {gene.coding_family}"), gene)  # noqa: S311 - no secret depends on it
     parts = []
     for position, length in enumerate(lengths):
         if position % 2:
@@ -78,7 +80,7 @@ def _spell(rng: Random, length: int) -> str:
 
 
 def drop_exon(gene: Gene, parts: Parts, rng: Random) -> Parts:
-    """Parts of a lineage that has the optional exon: intron before it shorter. Otherwise exon and its intron are gaps."""
+    """A lineage without the optional exon and its intron; one in four keeps them and has a shorter intron before."""
     position = 2 * (gene.optional_exon or 0) - 1
     changed = list(parts)
     if rng.random() < 0.25:
@@ -97,6 +99,8 @@ def diverge(rng: Random, gene: Gene, parts: Parts) -> Parts:
     for position, part in enumerate(parts):
         size = len(bases(part))
         rate = 0.04 if position in (3, 5) else 0.01
+        if position % 2 and size < _DIVERGING_EXON:
+            continue
         for _ in range(int(size * rate + rng.random())):
             if position % 2 and gene.functional:
                 effect: Effect = "protein" if rng.random() < 0.6 else "synonymous"

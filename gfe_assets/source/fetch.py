@@ -24,7 +24,7 @@ from gfe_assets.source import models
 from gfe_assets.source.download import Digests, download, pieces_of, write
 from gfe_assets.source.flatfacts import FlatFileInspector, check_version
 from gfe_assets.source.models import Commit, Source
-from gfe_assets.source.pinned import UNPACKED, PinnedFile, RawRelease, content_digest, read_pinned, write_manifest
+from gfe_assets.source.pinned import UNPACKED, PinnedFile, RawRelease, content_digest, raw_folder, read_pinned, write_manifest
 from gfe_assets.source.unpack import unpacked
 
 _PARTIAL = ".partial"
@@ -74,7 +74,7 @@ def fetch(
     """
     commit = commit or source.tip(release)
     run = _Fetch(source, release, commit, source.objects(release, commit.sha), align, kir, progress)
-    home = data_folder / "raw" / release / run.fingerprint
+    home = raw_folder(data_folder, release) / run.fingerprint
     with _no_space_left(home.parent), _locked(home.parent):
         raw = read_pinned(home) or _pin(run, home)
     return raw.model_copy(

@@ -1,0 +1,57 @@
+# The only commands a person has to know. Everything runs in .venv, which `make` sets up by itself.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo ui test test-all lint types bench lock clean help
+
+help:
+	@echo "make demo      simulated releases, embedded graph, everything in one go"
+	@echo "make ui        the Dagster UI on http://127.0.0.1:3000, with the demo's simulated repository as the source"
+	@echo "make test      the fast tests (make test-all: the slow ones too, with a real Neo4j server)"
+	@echo "make lint      ruff: rules and format"
+	@echo "make types     mypy --strict"
+	@echo "make bench     the benchmarks, with ../shared when it is there"
+	@echo "make lock      renew requirements.lock from setup.py"
+
+# Runtime packages first: the demo needs nothing else.
+$(VENV)/runtime: requirements.lock setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/runtime requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/runtime
+	$(BIN)/gfe-assets demo
+
+ui: $(VENV)/runtime
+	$(BIN)/gfe-assets ui
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev
+	$(BIN)/mypy
+
+bench: $(VENV)/dev
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	$(BIN)/uv pip compile --universal --python-version 3.10 --no-header --quiet setup.py --output-file requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.10 --no-header --quiet --extra dev --extra aws setup.py --output-file requirements-dev.lock --constraint requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

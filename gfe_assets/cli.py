@@ -1,0 +1,148 @@
+"""The command line `gfe-assets`: the same runs as in the UI, in the foreground, with progress and `--json`.
+
+In: commands, options, printing. Out: everything they do. Heavy imports (dagster, polars) stand inside the commands
+that need them, so that `--help` answers at once.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from gfe_assets import __version__
+from gfe_assets.errors import GfeError, ReleaseNameError, SettingsError
+
+app = typer.Typer(
+    help="Turn every release of IPD-IMGT/HLA into a graph of gene features (GFE).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+accessions_app = typer.Typer(help="The registry that numbers feature sequences.", no_args_is_help=True)
+app.add_typer(accessions_app, name="accessions")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
+Releases = Annotated[list[str], typer.Argument(help="Releases such as 3580 or 3.58.0; run oldest first.")]
+
+
+@app.callback()
+def _main(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False) -> None:
+    if version:
+        typer.echo(f"gfe-assets {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: an expected failure is one clear line and a non-zero exit, never a traceback."""
+    try:
+        app()
+    except GfeError as error:
+        typer.echo(f"gfe-assets: {error}", err=True)
+        sys.exit(2 if isinstance(error, SettingsError | ReleaseNameError) else 1)
+
+
+@app.command()
+def run(
+    releases: Releases,
+    limit: Annotated[int, typer.Option(min=0, help="Build only the first N alleles (0: all).")] = 0,
+    align: Annotated[bool, typer.Option("--align", help="Also write the aligned sequences.")] = False,
+    kir: Annotated[bool, typer.Option("--kir", help="Also build KIR genes from the KIR.dat beside the release.")] = False,
+    skip_load: Annotated[bool, typer.Option("--skip-load", help="Stop after the CSV files; leave the graph alone.")] = False,
+    use_existing_build: Annotated[
+        bool, typer.Option("--use-existing-build", help="Keep CSV files that were built from the same content and options.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring releases into the graph: raw → build → load → validate."""
+    from gfe_assets import console
+    from gfe_assets.runs import run_releases
+
+    settings = console.load_settings()
+    with console.progress(quiet=as_json) as listener:
+        outcomes = run_releases(
+            settings,
+            releases,
+            listener,
+            job="build_job" if skip_load else "release_job",
+            parameters={"limit": limit, "align": align, "kir": kir, "use_existing_build": use_existing_build},
+            ended=None if as_json else console.print_outcome,
+        )
+    if as_json:
+        for outcome in outcomes:
+            typer.echo(outcome.model_dump_json())
+    if not all(outcome.status.good for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo() -> None:
+    """Make simulated releases and run everything once: the quickest way to see what this is."""
+    from gfe_assets import console, demonstration
+
+    if not demonstration.run(console.load_settings()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show where every release stands."""
+    from gfe_assets import console
+    from gfe_assets.home import open_instance
+    from gfe_assets.state import read_states
+
+    with open_instance(console.load_settings()) as instance:
+        states = read_states(instance)
+    if as_json:
+        typer.echo(json.dumps([state.model_dump(mode="json") for state in states], indent=1))
+    else:
+        console.print_states(states)
+
+
+@app.command()
+def query(
+    statement: Annotated[str, typer.Argument(help="A Cypher statement that reads, e.g. 'MATCH (g:GFE) RETURN count(g)'.")],
+    as_json: Json = False,
+) -> None:
+    """Ask the graph."""
+    from gfe_assets import console
+    from gfe_assets.graph.open import open_store
+
+    with open_store(console.load_settings()).reader() as reader:
+        result = reader.query(statement)
+    if as_json:
+        rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+        typer.echo(json.dumps(rows, default=str, ensure_ascii=False))
+    else:
+        console.print_rows(result.columns, result.rows)
+
+
+@accessions_app.command("import")
+def import_accessions(
+    origin: Annotated[str, typer.Argument(help="A CSV or Parquet file, or the URL of a Feature Service.", metavar="FILE|URL")],
+) -> None:
+    """Take over accessions: all of them, or none where one contradicts the registry."""
+    from gfe_assets import console
+    from gfe_assets.hla.accessions import Registry, read_accessions
+
+    settings = console.load_settings()
+    with Registry(settings.prepared_registry()) as registry, console.progress() as listener:
+        if origin.startswith(("http://", "https://")):
+            result = registry.import_service(origin, settings.loci, listener)
+        else:
+            result = registry.import_rows(read_accessions(origin))
+    typer.echo(f"{result.new:,} accessions imported, {result.known:,} were known")
+
+
+@accessions_app.command("export")
+def export_accessions(file: Annotated[str, typer.Argument(help="Where to write: .csv or .parquet.")]) -> None:
+    """Write every accession to a file, from which a registry can be made again."""
+    from gfe_assets import console
+    from gfe_assets.hla.accessions import Registry
+
+    with Registry(console.load_settings().prepared_registry()) as registry:
+        count = registry.export(file)
+    typer.echo(f"{count:,} accessions written to {file}")

@@ -1,0 +1,95 @@
+"""How the command line looks: tables, progress bars, one line for each run.
+
+In: printing with rich. Out: what is printed. Results go to standard output, progress and notices to standard error.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from gfe_assets.progress import Progress, silent
+from gfe_assets.settings import Settings
+
+if TYPE_CHECKING:  # these import dagster, which takes a second
+    from gfe_assets.runs import RunOutcome
+    from gfe_assets.state import ReleaseState
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False)
+_COLOURS = {"LOAD_SUCCESS": "green", "LOAD_SKIPPED": "green", "SKIPPED": "yellow"}
+
+
+def load_settings() -> Settings:
+    """The settings of the environment; notices of our own modules go to standard error from now on."""
+    logger = logging.getLogger("gfe_assets")
+    if not logger.handlers:
+        logger.addHandler(RichHandler(console=err, show_path=False, show_level=False))
+        logger.setLevel(logging.INFO)
+    return Settings.load()
+
+
+@contextmanager
+def progress(*, quiet: bool = False) -> Iterator[Progress]:
+    """Bars on standard error, one for each thing that is counted; nothing when `quiet` or not a terminal."""
+    if quiet or not err.is_terminal:
+        yield silent
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=err, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def listener(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+            if total is not None and done >= total:
+                bars.remove_task(tasks.pop(what))
+
+        yield listener
+
+
+def print_outcome(outcome: "RunOutcome") -> None:
+    """One line for a run that ended, one more for the reason if it did not go well."""
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in outcome.seconds.items())
+    alleles = f"{outcome.counts['alleles']:,} alleles" if "alleles" in outcome.counts else ""
+    out.print(f"{outcome.release}  {_coloured(outcome.status.value)}  {'; '.join(part for part in (alleles, stages) if part)}")
+    if outcome.reason:
+        out.print(f"      {outcome.reason}", markup=False)
+
+
+def print_states(states: Iterable["ReleaseState"]) -> None:
+    """The execution state as a table."""
+    rows = [
+        (
+            state.release,
+            state.commit_sha[:10],
+            _coloured(state.status.value),
+            state.ended_at.strftime("%Y-%m-%d %H:%M") if state.ended_at else "",
+            state.reason,
+        )
+        for state in states
+    ]
+    if not rows:
+        out.print("No release has been run yet. Start with: gfe-assets run RELEASE, or gfe-assets demo")
+        return
+    print_rows(["release", "commit", "status", "ended (UTC)", "reason"], rows)
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """A table."""
+    table = Table(*columns, title=title or None, title_justify="left")
+    for row in rows:
+        table.add_row(*(f"{cell:,}" if type(cell) is int else "" if cell is None else str(cell) for cell in row))
+    out.print(table)
+
+
+def _coloured(status: str) -> str:
+    colour = _COLOURS.get(status, "red" if status.endswith(("FAILED", "INVALID")) or status == "ABORTED" else "cyan")
+    return f"[{colour}]{status}[/{colour}]"

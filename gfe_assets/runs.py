@@ -1,0 +1,154 @@
+"""Runs in the foreground: what the command line does is a Dagster run, so that the UI shows it too.
+
+In: running releases with one of the jobs in this process, oldest first, and what came out of it. Out: runs that Dagster's daemon
+starts; how things are printed (`cli.py`).
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from logging import Logger
+from typing import Any
+
+import dagster as dg
+from pydantic import BaseModel
+
+from gfe_assets.definitions import build_defs
+from gfe_assets.hla.release import parse_release
+from gfe_assets.home import FOREGROUND_TAG, foreground_lock, open_instance
+from gfe_assets.locks import locked
+from gfe_assets.partitions import add_releases
+from gfe_assets.progress import Progress
+from gfe_assets.settings import Settings
+from gfe_assets.source.open import open_source
+from gfe_assets.state import COMMIT_TAG, REASON_TAG, RELEASE_TAG, Stage, Status, status_of
+
+_STAGE_OF = {
+    "raw_sequences": Stage.RAW.value,
+    "gfe_csvs": Stage.BUILD.value,
+    "gfe_graph": Stage.LOAD.value,
+    "graph_validation": Stage.VALIDATE.value,
+}
+_QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
+
+
+class RunOutcome(BaseModel):
+    """What a run came to; `model_dump` of it is the JSON object of `gfe-assets run --json`.
+
+    `counts` are the numbers of the build and what the load inserted, updated and deleted; `checks` says which passed;
+    `seconds` are those of each stage that finished.
+    """
+
+    release: str
+    commit_sha: str
+    status: Status
+    reason: str
+    run_id: str
+    counts: dict[str, int]
+    checks: dict[str, bool]
+    seconds: dict[str, float]
+
+
+def run_release(
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    release: str,
+    *,
+    job: str = "release_job",
+    parameters: dict[str, Any] | None = None,
+    tags: dict[str, str] | None = None,
+) -> RunOutcome:
+    """Run a release in this process and wait for its end. Never raises for a failed run: the outcome says why.
+
+    `parameters` are those of `LaunchParameters`.
+    """
+    add_releases(instance, [release])
+    run_id = str(uuid.uuid4())
+    config: dict[str, Any] = {"loggers": _QUIET}
+    if parameters and job != "load_job":
+        config["resources"] = {"parameters": {"config": parameters}}
+    lock = foreground_lock(instance, run_id)
+    with locked(lock, f"run {run_id}", 0):
+        result = definitions.resolve_job_def(job).execute_in_process(
+            instance=instance,
+            partition_key=release,
+            run_config=config,
+            tags={RELEASE_TAG: release, FOREGROUND_TAG: "true", **(tags or {})},
+            run_id=run_id,
+            raise_on_error=False,
+        )
+    with suppress(FileNotFoundError):
+        lock.unlink()
+    return outcome(instance, run_id, release, result.all_events)
+
+
+def run_releases(
+    settings: Settings,
+    releases: Sequence[str],
+    listener: Progress,
+    *,
+    job: str,
+    parameters: dict[str, Any],
+    ended: Callable[[RunOutcome], None] | None = None,
+) -> list[RunOutcome]:
+    """Run releases (names or versions) oldest first, each once; one that fails does not stop the next.
+
+    Raises:
+        ReleaseNameError: a text is no release.
+        ReleaseNotFound: the source does not have one of them; nothing is run then.
+    """
+    names = [release.name for release in sorted({parse_release(text) for text in releases})]
+    source = open_source(settings)
+    for name in names:
+        source.tip(name)
+
+    def progress(_logger: Logger) -> Progress:
+        return listener
+
+    definitions = build_defs(settings, progress=progress)
+    outcomes = []
+    with open_instance(settings) as instance:
+        for name in names:
+            outcomes.append(run_release(instance, definitions, name, job=job, parameters=parameters))
+            if ended:
+                ended(outcomes[-1])
+    return outcomes
+
+
+def outcome(instance: dg.DagsterInstance, run_id: str, release: str, events: list[dg.DagsterEvent]) -> RunOutcome:
+    """Read what a run came to from its tags and events."""
+    run = instance.get_run_by_id(run_id)
+    tags = dict(run.tags) if run else {}
+    found = RunOutcome(
+        release=release,
+        commit_sha=tags.get(COMMIT_TAG, ""),
+        status=status_of(run.status, tags) if run else Status.EXECUTION_FAILED,
+        reason=tags.get(REASON_TAG, ""),
+        run_id=run_id,
+        counts={},
+        checks={},
+        seconds={},
+    )
+    for event in events:
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
+            metadata = event.materialization.metadata
+            stage = _STAGE_OF.get(event.asset_key.to_user_string())
+            if stage and "seconds" in metadata:
+                found.seconds[stage] = float(str(metadata["seconds"].value))
+                found.counts.update(_numbers(metadata))
+        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            found.checks[check.check_name] = check.passed
+        elif event.event_type == dg.DagsterEventType.STEP_FAILURE and not found.reason:
+            error = event.step_failure_data.error
+            found.reason = (error.message if error else event.message or "").strip()
+    return found
+
+
+def _numbers(metadata: Any) -> dict[str, int]:
+    skipped = ("seconds", "peak_memory_mb", "dagster/row_count")
+    return {
+        name: value.value
+        for name, value in metadata.items()
+        if name not in skipped and isinstance(value, dg.IntMetadataValue) and value.value is not None
+    }
