@@ -5,10 +5,7 @@ that need them, so that `--help` answers at once.
 """
 
 import json
-import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -85,6 +82,16 @@ def demo() -> None:
 
     if not demonstration.run(console.load_settings()):
         raise typer.Exit(1)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
+) -> None:
+    """Open the Dagster UI here; with no GFE_SOURCE_URI set, on the demo's simulated releases."""
+    from gfe_assets import console, webserver
+
+    webserver.serve(console.load_settings(), port)
 
 
 @app.command()

@@ -4,6 +4,7 @@ In: printing with rich. Out: what is printed. Results go to standard output, pro
 """
 
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # these import dagster, which takes a second
     from gfe_assets.runs import RunOutcome
     from gfe_assets.state import ReleaseState
 
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 _COLOURS = {"LOAD_SUCCESS": "green", "LOAD_SKIPPED": "green", "SKIPPED": "yellow"}
 
@@ -59,7 +60,7 @@ def print_outcome(outcome: "RunOutcome") -> None:
     """One line for a run that ended, one more for the reason if it did not go well."""
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in outcome.seconds.items())
     alleles = f"{outcome.counts['alleles']:,} alleles" if "alleles" in outcome.counts else ""
-    out.print(f"{outcome.release}  {_coloured(outcome.status.value)}  {'; '.join(part for part in (alleles, stages) if part)}")
+    out.print(f"{outcome.release}  {coloured(outcome.status.value)}  {'; '.join(part for part in (alleles, stages) if part)}")
     if outcome.reason:
         out.print(f"      {outcome.reason}", markup=False)
 
@@ -70,7 +71,7 @@ def print_states(states: Iterable["ReleaseState"]) -> None:
         (
             state.release,
             state.commit_sha[:10],
-            _coloured(state.status.value),
+            coloured(state.status.value),
             state.ended_at.strftime("%Y-%m-%d %H:%M") if state.ended_at else "",
             state.reason,
         )
@@ -86,10 +87,19 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str
     """A table."""
     table = Table(*columns, title=title or None, title_justify="left")
     for row in rows:
-        table.add_row(*(f"{cell:,}" if type(cell) is int else "" if cell is None else str(cell) for cell in row))
+        table.add_row(*(_cell(cell) for cell in row))
     out.print(table)
 
 
-def _coloured(status: str) -> str:
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if type(value) is int else str(value)
+
+
+def coloured(status: str) -> str:
+    """A status in its colour, as rich markup."""
     colour = _COLOURS.get(status, "red" if status.endswith(("FAILED", "INVALID")) or status == "ABORTED" else "cyan")
     return f"[{colour}]{status}[/{colour}]"

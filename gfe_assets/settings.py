@@ -4,6 +4,7 @@ In: names, types, defaults and checks of the settings, read from the environment
 done with them. Values are checked here once, so that nobody else has to; secrets never appear in `repr`.
 """
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gfe_assets.errors import SettingsError
 from gfe_assets.hla.features import DEFAULT_LOCI, structure
+
+_ADDRESS = re.compile(r"[!-~]+@[!-~]+")  # printable ASCII; whether it exists, its mail server knows
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
@@ -53,8 +56,21 @@ class Settings(BaseSettings):
         "none", description="What the first tick of a new deployment runs"
     )
     excluded_shas: CommaSeparated = Field((), description="Commits never to run, comma separated")
-    notify_urls: CommaSeparated = Field((), description="Apprise URLs for alerts, comma separated")
+    notify_urls: CommaSeparated = Field((), repr=False, description="Apprise URLs for alerts, comma separated")
     notify_email: CommaSeparated = Field((), description="E-mail addresses for alerts, comma separated")
+    smtp_host: str = Field("localhost", min_length=1, description="Mail server for alerts")
+    smtp_port: int = Field(
+        0, ge=0, le=65535, description="Port of the mail server; 0: the usual one (25, starttls 587, ssl 465)"
+    )
+    smtp_user: str = Field("", description="User of the mail server; empty: no login")
+    smtp_password: SecretStr = Field(SecretStr(""), description="Password of the mail server")
+    smtp_from: str = Field(
+        "", description="Sender of alert mails (default: the user if it is an address, else gfe-assets@HOST)"
+    )
+    smtp_tls: Literal["", "none", "starttls", "ssl"] = Field(
+        "", description="Encryption to the mail server: none, starttls, ssl (default: starttls with a login, else none)"
+    )
+    ui_url: str = Field("http://localhost:3000", description="Where people open the Dagster UI; alerts link to it")
 
     @classmethod
     def load(cls, **overrides: Any) -> "Settings":
@@ -72,10 +88,19 @@ class Settings(BaseSettings):
             )
             raise SettingsError(f"settings cannot be used: {problems}") from None
 
-    @field_validator("loci", "excluded_shas", "notify_urls", "notify_email", mode="before")
+    @field_validator("loci", "excluded_shas", "notify_email", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("notify_urls", mode="before")
+    @classmethod
+    def _split_urls(cls, value: object) -> object:
+        """A comma separates URLs only where the next one begins: URLs may list recipients with commas themselves."""
+        if not isinstance(value, str):
+            return value
+        parts = re.split(r"[\s,]+(?=[A-Za-z][\w+.-]*://)", value)
+        return tuple(part.strip(" ,") for part in parts if part.strip(" ,"))
 
     @field_validator("loci")
     @classmethod
@@ -88,6 +113,28 @@ class Settings(BaseSettings):
             except SettingsError as error:
                 raise ValueError(str(error)) from None
         return loci
+
+    @field_validator("notify_email")
+    @classmethod
+    def _addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            if not _ADDRESS.fullmatch(address):
+                raise ValueError(f"{address!r} is no e-mail address such as name@example.org")
+        return addresses
+
+    @field_validator("smtp_from")
+    @classmethod
+    def _sender(cls, address: str) -> str:
+        if address and not _ADDRESS.fullmatch(address):
+            raise ValueError(f"{address!r} is no e-mail address such as name@example.org")
+        return address
+
+    @field_validator("ui_url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        if url and urlsplit(url).scheme not in ("http", "https"):
+            raise ValueError(f"{url!r} is not the address of a web page: it must begin with http:// or https://")
+        return url.rstrip("/")
 
     @field_validator("source_uri")
     @classmethod

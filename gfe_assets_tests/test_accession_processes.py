@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -67,19 +68,32 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-def start(program: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Run one of the programs above in a process that does not outlive the test."""
+    with ExitStack() as running:
+
+        def begin(program: str, *arguments: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-c", program, *arguments],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            running.enter_context(process)
+            running.callback(process.kill)
+            return process
+
+        yield begin
 
 
 def answers_of_processes(
-    url: str, batches_of_process: list[list[list[tuple[FeatureKey, str]]]]
+    start: Start, url: str, batches_of_process: list[list[list[tuple[FeatureKey, str]]]]
 ) -> Iterator[tuple[FeatureKey, str, int]]:
     """Each process allocates its batches; all start together, when every one of them has imported its modules."""
     processes = [start(ALLOCATE, url) for _ in batches_of_process]
@@ -96,13 +110,13 @@ def answers_of_processes(
                 yield FeatureKey(*key), sequence, number
 
 
-def test_processes_that_allocate_overlapping_features_at_once_never_collide(url: str):
+def test_processes_that_allocate_overlapping_features_at_once_never_collide(start: Start, url: str):
     """Four processes, ten transactions each, from an empty database: unique, dense, and the same answer for all."""
     rng = random.Random(20)
     pool = [(key, "".join(rng.choices("ACGT", k=40))) for key in KEYS for _ in range(200)]
     batches = [[rng.sample(pool, 60) for _ in range(10)] for _ in range(4)]
     told: dict[tuple[FeatureKey, str], set[int]] = defaultdict(set)
-    for key, sequence, number in answers_of_processes(url, batches):
+    for key, sequence, number in answers_of_processes(start, url, batches):
         told[key, sequence].add(number)
     assert set(told) == {feature for process in batches for batch in process for feature in batch}
     assert all(len(numbers) == 1 for numbers in told.values()), "every process was told the same number"
@@ -115,7 +129,7 @@ def test_processes_that_allocate_overlapping_features_at_once_never_collide(url:
         }
 
 
-def test_a_process_killed_in_the_middle_of_an_allocation_leaves_the_registry_as_it_was(url: str, tmp_path: Path):
+def test_a_process_killed_in_the_middle_of_an_allocation_leaves_the_registry_as_it_was(start: Start, url: str, tmp_path: Path):
     """80 MB are written, more than stays in memory, so on SQLite the file itself is half-changed when the process dies."""
     with Registry(url) as registry:
         registry.allocate([(A_EXON_1, "ATG"), (A_EXON_1, "C")])
@@ -133,7 +147,7 @@ def test_a_process_killed_in_the_middle_of_an_allocation_leaves_the_registry_as_
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on file size")
-def test_no_space_left_is_said_and_leaves_the_registry_as_it_was(tmp_path: Path):
+def test_no_space_left_is_said_and_leaves_the_registry_as_it_was(start: Start, tmp_path: Path):
     url = f"sqlite:///{tmp_path / 'a.sqlite'}"
     with Registry(url) as registry:
         registry.allocate([(A_EXON_1, "ATG")])

@@ -87,18 +87,19 @@ def test_every_translation_is_what_biopython_translates_from_the_cds(records):
         for cds in (feature for feature in record.features if feature.type == "CDS"):
             start = int(cds.qualifiers["codon_start"][0]) - 1
             coding = str(cds.extract(record.seq))[start:]
-            whole = str(Seq(coding[: len(coding) // 3 * 3]).translate())
-            protein = str(Seq(coding[: len(coding) // 3 * 3]).translate(to_stop=True))
+            acids = str(Seq(coding[: len(coding) // 3 * 3]).translate())
+            protein = acids.split("*", maxsplit=1)[0]
             if "translation" not in cds.qualifiers:
                 seen["none"] += 1
                 continue
-            premature = len(protein) < len(whole) - 1
-            seen["premature" if premature else "partial" if "partial" in cds.qualifiers else "whole"] += 1
+            partial = "partial" in cds.qualifiers
+            premature = "*" in acids and (partial or len(protein) < len(acids) - 1)
+            seen["premature" if premature else "partial" if partial else "whole"] += 1
             assert cds.qualifiers["translation"] == [protein + "X" * premature], name_of(record)
-            assert premature == (name_of(record).endswith("N")) or "shift" in name_of(record)
-            if "partial" not in cds.qualifiers and not premature:
+            assert premature == name_of(record).endswith("N"), name_of(record)
+            if not partial and not premature:
                 assert protein.startswith("M")
-                assert whole == protein + "*"
+                assert acids == protein + "*"
     assert all(seen[kind] for kind in ("none", "premature", "partial", "whole"))
 
 
@@ -178,8 +179,7 @@ def test_a_database_has_the_special_cases_that_real_ones_have(records):
 
 def test_partial_entries_say_so_in_the_description_and_in_the_cds(flat_text):
     entries = [entry for entry in flat_text.split("//\n") if " 0 BP" not in entry and entry]
-    partial = [("sequence (partial)\n" in entry, "/codon_start" in entry and "\n" + " " * 0 in entry) for entry in entries]
-    assert 0 < sum(flag for flag, _ in partial) < len(partial)
+    assert 0 < sum("sequence (partial)\n" in entry for entry in entries) < len(entries)
     for entry in entries:
         cds = entry[entry.index("FT   CDS") : entry.index("/gene=")]
         assert ("sequence (partial)\n" in entry) == ("/partial" in cds)
@@ -221,7 +221,7 @@ def test_g_groups_hold_exactly_the_alleles_with_the_same_typing_exons(folder, re
         cut = any("partial" in feature.qualifiers for feature in record.features if feature.type == "exon")
         wanted = (2, 3) if locus in ("HLA-A", "HLA-B", "HLA-C") else (2,)
         typing = [sequence for term, rank, sequence in read_features(record) if term == "EXON" and rank in wanted]
-        expected[locus, *typing, short if cut else ""].append(short)
+        expected[locus, tuple(typing), short if cut else ""].append(short)
     lines = (folder / "wmda" / "hla_nom_g.txt").read_text().splitlines()
     assert all(line.startswith("# ") for line in lines[:6])
     assert not lines[6].startswith("#")
@@ -305,7 +305,8 @@ def test_columns_of_an_alignment_belong_together(folder):
     for column in range(150, 250):
         letters = Counter(str(row.seq)[column] for row in rows)
         letters.pop("-", None)
-        assert letters.most_common(1)[0][1] > 0.5 * sum(letters.values())
+        inserted = sum(letters.values()) < 10  # by frame shifts of null alleles
+        assert inserted or max(letters.values()) > 0.5 * sum(letters.values())
 
 
 def test_checksums_and_lengths_of_alignments_are_those_of_gcg(folder):
@@ -375,7 +376,7 @@ def test_a_release_that_could_not_be_written_leaves_the_old_one_and_nothing_else
     written = write_release(tmp_path, "3580", database, date=DATE, message="m", align=False)
     before = (written / "commit.json").read_text()
 
-    def stop(what: str, done: int, total: int | None) -> None:
+    def stop(_what: str, _done: int, _total: int | None) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

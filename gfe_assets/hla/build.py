@@ -11,7 +11,6 @@ A bad entry does not stop a build: it is a line in `errors.<release>.ndjson` and
 import json
 import os
 import shutil
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack

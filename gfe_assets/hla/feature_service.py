@@ -15,7 +15,6 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-from typing_extensions import Self
 
 from gfe_assets.errors import RegistryError, RegistryUnavailable
 from gfe_assets.hla.accession_rows import COLUMNS, AccessionRow
@@ -57,7 +56,7 @@ class FeatureService:
         )
         self._session = requests.Session()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "FeatureService":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from typing_extensions import Self
 
 from gfe_assets.errors import RegistryError
 from gfe_assets.hla.accession_database import REGISTRY, AccessionDatabase
@@ -51,7 +50,7 @@ class Registry:
     def __init__(self, url: str, wait_seconds: float = 60) -> None:
         self._database = AccessionDatabase(url, wait_seconds)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Registry":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

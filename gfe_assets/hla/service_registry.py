@@ -13,8 +13,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from typing_extensions import Self
-
 from gfe_assets.hla.accession_rows import AccessionRow
 from gfe_assets.hla.feature_service import FeatureService
 from gfe_assets.hla.features import FeatureKey
@@ -33,7 +31,7 @@ class ServiceRegistry:
         self._service = service
         self._cache = cache
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ServiceRegistry":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

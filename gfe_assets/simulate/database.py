@@ -105,34 +105,24 @@ class SimulatedDatabase:
             )
         generation = self.generation + 1
         rng = Random(f"{seed} {generation}")  # noqa: S311
-        nursery = Nursery(rng, dict(self.ancestors), next_number=self.next_number, generation=generation)
+        nursery = Nursery(rng, self.ancestors, next_number=self.next_number, generation=generation)
         for allele in self.alleles:
             nursery.adopt(allele)
         picked = iter(rng.sample(choices, sum(wanted)))
         to_rename, to_resequence, to_delete, to_remove = ([next(picked) for _ in range(count)] for count in wanted)
-        changed = {allele.number: _renamed(nursery, allele, generation) for allele in to_rename}
-        changed |= {allele.number: _resequenced(rng, allele, generation) for allele in to_resequence}
-        changed |= {
-            allele.number: replace(allele, deleted=True, version=allele.version + 1, updated=generation) for allele in to_delete
-        }
-        counts: dict[str, int] = {}
-        for allele in self.alleles:
-            if allele.gene.locus in self.loci:
-                counts[allele.gene.locus] = counts.get(allele.gene.locus, 0) + 1
-        born = [nursery.child(gene_of(locus)) for locus in rng.choices(list(counts), list(counts.values()), k=new)]
-        gone = {allele.number for allele in to_remove}
-        kept = [changed.get(allele.number, allele) for allele in self.alleles if allele.number not in gone]
+        changed = [_renamed(nursery, allele, generation) for allele in to_rename]
+        renamings = {old.accession: Renaming(old.name, new.name) for old, new in zip(to_rename, changed, strict=True)}
+        changed += [_resequenced(rng, allele, generation) for allele in to_resequence]
+        changed += [_deleted(allele, generation) for allele in to_delete]
+        genes = [allele.gene for allele in self.alleles if allele.gene.locus in self.loci]
+        born = [nursery.child(gene) for gene in rng.choices(genes, k=new)]
         return replace(
             self,
-            alleles=_in_file_order(kept + born),
+            alleles=_in_file_order(_merged(self.alleles, changed, to_remove) + born),
             next_number=nursery.next_number,
             generation=generation,
             changes=Evolution(
-                new=_accessions(born),
-                renamed={a.accession: Renaming(a.name, changed[a.number].name) for a in to_rename},
-                resequenced=_accessions(to_resequence),
-                deleted=_accessions(to_delete),
-                removed=_accessions(to_remove),
+                _accessions(born), renamings, *(_accessions(kind) for kind in (to_resequence, to_delete, to_remove))
             ),
         )
 
@@ -186,6 +176,16 @@ def _resequenced(rng: Random, allele: Allele, generation: int) -> Allele:
     if allele.full_length:
         parts = mutate.change_noncoding(rng, allele.gene, parts)
     return replace(allele, parts=parts, known=known, trim=0, version=allele.version + 1, updated=generation)
+
+
+def _deleted(allele: Allele, generation: int) -> Allele:
+    return replace(allele, deleted=True, version=allele.version + 1, updated=generation)
+
+
+def _merged(alleles: Iterable[Allele], changed: Iterable[Allele], removed: Iterable[Allele]) -> list[Allele]:
+    by_number = {allele.number: allele for allele in changed}
+    gone = {allele.number for allele in removed}
+    return [by_number.get(allele.number, allele) for allele in alleles if allele.number not in gone]
 
 
 def _in_file_order(alleles: Iterable[Allele]) -> tuple[Allele, ...]:

@@ -6,6 +6,7 @@ Out: which changes there are (`mutate.py`), how many alleles (`database.py`).
 Most features of a child are its parent's, the same strings; so features are shared by many alleles, as in reality.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 from typing import Literal
@@ -23,7 +24,7 @@ _EXON_KINDS: tuple[tuple[Kind, int], ...] = (("protein", 72), ("synonymous", 22)
 class Nursery:
     """Grows alleles of any gene; remembers who may be a parent, which names are taken and which sequences were seen."""
 
-    def __init__(self, rng: Random, ancestors: dict[str, Parts], *, next_number: int, generation: int) -> None:
+    def __init__(self, rng: Random, ancestors: Mapping[str, Parts], *, next_number: int, generation: int) -> None:
         self._rng = rng
         self._ancestors = ancestors
         self.next_number = next_number
@@ -57,14 +58,15 @@ class Nursery:
         return self._accept(self._born(gene, fields, "", parts, gene.known(gene.coverages[0][0])))
 
     def child(self, gene: Gene, kind: Kind | None = None) -> Allele:
-        """One new allele, whose published features no other allele of its gene has.
+        """One new allele, whose published features no other allele of its gene has; a null allele shows its early stop.
 
         Raises:
             RuntimeError: no new one is found, because there are no parents or the gene is too short for so many.
         """
         for _ in range(1000):
             allele = self._attempt(gene, kind)
-            if not self._seen_before(allele):
+            says_why = allele.suffix != "N" or "X" in allele.protein()
+            if says_why and not self._seen_before(allele):
                 return self._accept(allele)
         raise RuntimeError(f"no further allele of {gene.locus} found")
 

@@ -1,8 +1,8 @@
 """What is new in a repository, and what is to be done about it: the decision, without asking anybody.
 
-In: what was known after the last tick (`Cursor`), all tips now, and a `Look` at each tip that moved. Out: one
-`Decision` a branch with a sentence that says why, and the next cursor. Out of it: asking the source (`tick.py`),
-runs and partitions (`sensors.py`).
+In: what was known after the last tick (`Cursor`), all tips now, and a `Look` at each tip that moved; from them one
+`Decision` a branch with a sentence that says why, and the next cursor. Out: asking the source (`tick.py`), runs and
+partitions (`sensors.py`).
 
     tip as known                                             UNCHANGED
     tip on the exclusion list                                EXCLUDED            recorded, not run
@@ -13,131 +13,22 @@ runs and partitions (`sensors.py`).
     branch is no release (Latest, testing)                   NOT_A_RELEASE
     known release whose branch is gone                       DISAPPEARED         said once; what is loaded stays
 
-The branch is the truth: a tip that was moved back to an older commit (force-push) is judged by its content like any other, and
-its sentence says so. A content that comes back after another one runs again under a key of its own,
-since Dagster never runs a key twice.
+The branch is the truth: a tip that was moved back to an older commit (force-push) is judged by its content like any
+other, and its sentence says so. A content that comes back after another one runs again, under a key of its own, since
+Dagster never runs a key twice.
 """
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
-from enum import Enum
+from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from gfe_assets.errors import SourceError
-from gfe_assets.hla.release import parse_release, sort_names
-from gfe_assets.source.models import Commit, Tip, Tips
+from gfe_assets.hla.release import sort_names
+from gfe_assets.source.cursor import Cursor, Decision, Known, Look, Outcome, Tick
+from gfe_assets.source.models import Tip, Tips
 
 _SHORTEST_SHA = 7
 Process = Literal["none", "latest", "all"]
 """What the first tick of a new deployment runs (`GFE_PROCESS_EXISTING`)."""
-
-
-class Outcome(str, Enum):
-    """What became of one branch at one tick."""
-
-    NEW_RELEASE = "NEW_RELEASE"
-    NEW_CONTENT = "NEW_CONTENT"
-    NO_TRACKED_CHANGE = "NO_TRACKED_CHANGE"
-    EXCLUDED = "EXCLUDED"
-    INCOMPLETE = "INCOMPLETE"
-    UNCHANGED = "UNCHANGED"
-    NOT_A_RELEASE = "NOT_A_RELEASE"
-    DISAPPEARED = "DISAPPEARED"
-
-
-class Look(BaseModel):
-    """A tip looked at: its commit and tick fingerprint, or in place of that the `problem` that there is none."""
-
-    model_config = ConfigDict(frozen=True)
-
-    commit: Commit
-    fingerprint: str | None = None
-    problem: str = ""
-
-
-class Known(BaseModel):
-    """A release as the last tick left it.
-
-    `sha` and `date` are of the last tip seen; `fingerprint` of the last content accepted, None before there was one;
-    `asked` lists the fingerprints that runs were asked for, in order, with repeats; `gone` says that the branch was away.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    sha: str
-    date: datetime
-    fingerprint: str | None = None
-    asked: tuple[str, ...] = ()
-    gone: bool = False
-
-
-class Cursor(BaseModel):
-    """All that one tick hands to the next; JSON in and out."""
-
-    model_config = ConfigDict(frozen=True)
-
-    etag: str = ""
-    excluded: tuple[str, ...] = ()
-    releases: dict[str, Known] = {}
-
-    @classmethod
-    def parse(cls, text: str | None) -> "Cursor":
-        """Read a cursor as `model_dump_json` wrote it; none gives that of a new deployment.
-
-        Raises:
-            SourceError: the text is no cursor of this version.
-        """
-        try:
-            return cls.model_validate_json(text) if text else cls()
-        except ValidationError:
-            raise SourceError(
-                "the cursor of the commit sensor cannot be read: reset it to empty; the next tick then records every release "
-                "as a new deployment does"
-            ) from None
-
-    def etag_for(self, excluded: Collection[str]) -> str:
-        """The ETag to show, empty when the exclusion list has changed: then unmoved tips are judged again."""
-        return self.etag if set(excluded) == set(self.excluded) else ""
-
-
-class Decision(BaseModel):
-    """What is done about one branch, and why, in a sentence.
-
-    `run_key` is set when a run is asked for. `replaces` is the sha of the tip known before; `moved_back` says that it is newer
-    than the present one, as after a force-push.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    branch: str
-    outcome: Outcome
-    reason: str
-    commit: Commit | None = None
-    fingerprint: str | None = None
-    run_key: str | None = None
-    replaces: str | None = None
-    moved_back: bool = False
-
-
-class Tick(BaseModel):
-    """All decisions of one tick, releases first in numeric order, and the cursor to keep if everything else succeeded."""
-
-    model_config = ConfigDict(frozen=True)
-
-    decisions: tuple[Decision, ...]
-    cursor: Cursor
-
-    @property
-    def runs(self) -> tuple[Decision, ...]:
-        """The decisions that ask for a run, oldest release first."""
-        return tuple(decision for decision in self.decisions if decision.run_key)
-
-    @property
-    def new_releases(self) -> tuple[str, ...]:
-        """Releases that the last cursor did not know, in numeric order: the partitions to make."""
-        return tuple(d.branch for d in self.decisions if d.commit is not None and d.replaces is None)
 
 
 def is_excluded(sha: str, excluded: Collection[str]) -> bool:
@@ -170,15 +61,104 @@ def decide(
     `process` counts at the first tick of a deployment only (an empty cursor): it says which of the releases found
     are run; all are recorded.
     """
-    runnable = _runnable_at_first(looks, excluded, process) if not cursor.releases else None
-    decisions = [
-        _judge(tip, cursor.releases.get(tip.release), looks.get(tip.release), excluded=excluded, runnable=runnable, process=process)
-        for tip in tips.tips
-    ]
-    gone = sort_names([name for name in cursor.releases if name not in {tip.release for tip in tips.tips}])
-    releases = {decision.branch: _known_after(decision, cursor.releases.get(decision.branch)) for decision in decisions}
-    releases.update({name: cursor.releases[name].model_copy(update={"gone": True}) for name in gone})
-    decisions += [_disappeared(name) for name in gone if not cursor.releases[name].gone]
+    rules = _Rules(tuple(excluded), process, None if cursor.releases else _first_runs(looks, excluded, process))
+    decisions = [_judge(tip, cursor.releases.get(tip.release), looks.get(tip.release), rules) for tip in tips.tips]
+    releases = {
+        tip.release: _known_after(tip, decision, cursor.releases.get(tip.release))
+        for tip, decision in zip(tips.tips, decisions, strict=True)
+    }
+    for name in sort_names(cursor.releases.keys() - releases.keys()):
+        if not cursor.releases[name].gone:
+            decisions.append(_disappeared(name))
+        releases[name] = cursor.releases[name].model_copy(update={"gone": True})
     decisions += [_no_release(name) for name in tips.others]
-    next_cursor = Cursor(etag=tips.etag, excluded=tuple(excluded), releases={name: releases[name] for name in sort_names(set(releases))})
-    return Tick(decisions=tuple(decisions), cursor=next_cursor)
+    ordered = {name: releases[name] for name in sort_names(set(releases))}
+    return Tick(decisions=tuple(decisions), cursor=Cursor(etag=tips.etag, excluded=tuple(sorted(excluded)), releases=ordered))
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What holds for all branches of one tick; `first_runs` is None except at the first tick of a deployment."""
+
+    excluded: tuple[str, ...]
+    process: Process
+    first_runs: frozenset[str] | None
+
+
+def _first_runs(looks: Mapping[str, Look], excluded: Collection[str], process: Process) -> frozenset[str]:
+    ready = [name for name, look in looks.items() if look.fingerprint and not is_excluded(look.commit.sha, excluded)]
+    chosen = {"none": [], "latest": sort_names(ready)[-1:], "all": ready}[process]
+    return frozenset(chosen)
+
+
+def _judge(tip: Tip, known: Known | None, look: Look | None, rules: _Rules) -> Decision:
+    if look is None:
+        what = "its branch is back, at the commit known before" if known and known.gone else "its branch has not moved"
+        return Decision(branch=tip.release, outcome=Outcome.UNCHANGED, reason=f"release {tip.release}: {what}")
+    outcome, why = _outcome(tip, known, look, rules)
+    moved_back = known is not None and look.commit.date < known.date
+    if moved_back and known:
+        why += f"; the branch was moved back to a commit older than {known.sha[:_SHORTEST_SHA]}, the one known before"
+    if known and known.gone:
+        why += "; the branch had disappeared and is back"
+    return Decision(
+        branch=tip.release,
+        outcome=outcome,
+        reason=f"release {tip.release}, commit {look.commit.sha[:_SHORTEST_SHA]}: {why}",
+        commit=look.commit,
+        fingerprint=look.fingerprint,
+        run_key=_run_key(tip.release, known, look) if _runs(tip.release, outcome, rules) else None,
+        replaces=known.sha if known else None,
+        moved_back=moved_back,
+    )
+
+
+def _outcome(tip: Tip, known: Known | None, look: Look, rules: _Rules) -> tuple[Outcome, str]:
+    if is_excluded(tip.sha, rules.excluded):
+        return Outcome.EXCLUDED, "is on the exclusion list (GFE_EXCLUDED_SHAS), so nothing is run"
+    if look.fingerprint is None:
+        return Outcome.INCOMPLETE, f"{look.problem or 'files are missing'}; it runs when they are there"
+    if known is None:
+        setting = f"GFE_PROCESS_EXISTING is {rules.process}"
+        old = f"the release was there before this deployment and is recorded, not run ({setting})"
+        return Outcome.NEW_RELEASE, "the release is new" if _runs(tip.release, Outcome.NEW_RELEASE, rules) else old
+    if known.fingerprint is None:
+        return Outcome.NEW_CONTENT, "this is the first commit of the release that can be run"
+    if known.fingerprint == look.fingerprint:
+        return Outcome.NO_TRACKED_CHANGE, "changes no file that a build reads"
+    return Outcome.NEW_CONTENT, "changes files that a build reads"
+
+
+def _runs(release: str, outcome: Outcome, rules: _Rules) -> bool:
+    if outcome is Outcome.NEW_RELEASE:
+        return rules.first_runs is None or release in rules.first_runs
+    return outcome is Outcome.NEW_CONTENT
+
+
+def _run_key(release: str, known: Known | None, look: Look) -> str:
+    before = known.asked.count(str(look.fingerprint)) if known else 0
+    return f"{release}:{look.fingerprint}" + (f":{before + 1}" if before else "")
+
+
+def _known_after(tip: Tip, decision: Decision, known: Known | None) -> Known:
+    """The release as the next tick shall know it; what was not accepted leaves the accepted content as it was."""
+    if decision.commit is None:  # unchanged, so known
+        assert known is not None  # noqa: S101 (a tip without a look is one that was known)
+        return known.model_copy(update={"gone": False})
+    accepted = decision.outcome in (Outcome.NEW_RELEASE, Outcome.NEW_CONTENT, Outcome.NO_TRACKED_CHANGE)
+    asked = known.asked if known else ()
+    return Known(
+        sha=tip.sha,
+        date=decision.commit.date,
+        fingerprint=decision.fingerprint if accepted else (known.fingerprint if known else None),
+        asked=(*asked, str(decision.fingerprint)) if decision.run_key else asked,
+    )
+
+
+def _disappeared(name: str) -> Decision:
+    reason = f"release {name}: its branch has disappeared; what was loaded from it stays"
+    return Decision(branch=name, outcome=Outcome.DISAPPEARED, reason=reason)
+
+
+def _no_release(name: str) -> Decision:
+    return Decision(branch=name, outcome=Outcome.NOT_A_RELEASE, reason=f"branch {name} does not name a release")
