@@ -26,8 +26,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs inst
 Releases = Annotated[list[str], typer.Argument(help="Releases such as 3580 or 3.58.0; run oldest first.")]
 
 
-@app.callback()
-def _main(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False) -> None:
+@app.callback(invoke_without_command=True)
+def _main(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
     if version:
         typer.echo(f"gfe-assets {__version__}")
         raise typer.Exit
@@ -110,6 +110,35 @@ def status(as_json: Json = False) -> None:
 
 
 @app.command()
+def sync(
+    process: Annotated[
+        str | None, typer.Option(help="What the first look of a new deployment runs: none, latest or all.", metavar="WHAT")
+    ] = None,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Only record what is new; run nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Look for new commits once, then run what is new, oldest release first (for cron)."""
+    from gfe_assets import console
+    from gfe_assets.synchronise import checked_process, synchronise
+
+    settings = console.load_settings()
+    with console.progress(quiet=as_json) as listener:
+        found, outcomes = synchronise(
+            settings,
+            listener,
+            process=checked_process(process),
+            run=not no_run,
+            decided=None if as_json else console.print_tick,
+            ended=None if as_json else console.print_outcome,
+        )
+    if as_json:
+        decisions = [decision.model_dump(mode="json") for decision in found.decisions] if found else []
+        typer.echo(json.dumps({"decisions": decisions, "runs": [outcome.model_dump(mode="json") for outcome in outcomes]}))
+    if not all(outcome.status.good for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command()
 def query(
     statement: Annotated[str, typer.Argument(help="A Cypher statement that reads, e.g. 'MATCH (g:GFE) RETURN count(g)'.")],
     as_json: Json = False,
@@ -133,10 +162,10 @@ def import_accessions(
 ) -> None:
     """Take over accessions: all of them, or none where one contradicts the registry."""
     from gfe_assets import console
-    from gfe_assets.hla.accessions import Registry, read_accessions
+    from gfe_assets.hla.accessions import open_registry, read_accessions
 
     settings = console.load_settings()
-    with Registry(settings.prepared_registry()) as registry, console.progress() as listener:
+    with open_registry(settings) as registry, console.progress() as listener:
         if origin.startswith(("http://", "https://")):
             result = registry.import_service(origin, settings.loci, listener)
         else:
@@ -148,8 +177,8 @@ def import_accessions(
 def export_accessions(file: Annotated[str, typer.Argument(help="Where to write: .csv or .parquet.")]) -> None:
     """Write every accession to a file, from which a registry can be made again."""
     from gfe_assets import console
-    from gfe_assets.hla.accessions import Registry
+    from gfe_assets.hla.accessions import open_registry
 
-    with Registry(console.load_settings().prepared_registry()) as registry:
+    with open_registry(console.load_settings()) as registry:
         count = registry.export(file)
     typer.echo(f"{count:,} accessions written to {file}")

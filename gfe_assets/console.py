@@ -20,6 +20,7 @@ from gfe_assets.settings import Settings
 
 if TYPE_CHECKING:  # these import dagster, which takes a second
     from gfe_assets.runs import RunOutcome
+    from gfe_assets.source.cursor import Tick
     from gfe_assets.state import ReleaseState
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
@@ -63,6 +64,18 @@ def print_outcome(outcome: "RunOutcome") -> None:
     out.print(f"{outcome.release}  {coloured(outcome.status.value)}  {'; '.join(part for part in (alleles, stages) if part)}")
     if outcome.reason:
         out.print(f"      {outcome.reason}", markup=False)
+
+
+def print_tick(found: "Tick | None") -> None:
+    """The decisions of a tick that anything follows from; unmoved branches are only counted."""
+    if found is None:
+        out.print("The repository is unchanged since the last look.")
+        return
+    quiet = ("UNCHANGED", "NOT_A_RELEASE")
+    rows = [(d.branch, d.outcome.value, d.reason) for d in found.decisions if d.outcome.value not in quiet]
+    if rows:
+        print_rows(["release", "decision", "why"], rows)
+    out.print(f"{len(found.decisions)} branches, {len(rows)} with something new, {len(found.runs)} to run")
 
 
 def print_states(states: Iterable["ReleaseState"]) -> None:

@@ -8,8 +8,11 @@ from typing import Any
 
 import dagster as dg
 
+from gfe_assets.commits import release_commits
 from gfe_assets.jobs import JOBS
+from gfe_assets.overview import execution_state
 from gfe_assets.resources import bind
+from gfe_assets.sensors import commit_sensor
 from gfe_assets.settings import Settings
 from gfe_assets.stages.build import gfe_csvs
 from gfe_assets.stages.load import gfe_graph
@@ -20,8 +23,9 @@ from gfe_assets.stages.validate import graph_validation
 def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
     """The definitions of a deployment; `overrides` replace resources by name (tests, the command line's progress bars)."""
     return dg.Definitions(
-        assets=[raw_sequences, gfe_csvs, gfe_graph, graph_validation],
+        assets=[release_commits, raw_sequences, gfe_csvs, gfe_graph, graph_validation, execution_state],
         jobs=JOBS,
+        sensors=[commit_sensor(settings.poll_seconds)],
         resources={**bind(settings), **overrides},
     )
 

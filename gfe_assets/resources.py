@@ -63,7 +63,8 @@ def bind(settings: Settings) -> dict[str, Any]:
             lambda _: open_source(settings), description=f"Where releases come from: {settings.source_uri}"
         ),
         "registry": dg.ResourceDefinition(
-            lambda _: open_registry(settings), description="The accession registry: same feature sequence, same number, for ever."
+            lambda _: open_registry(settings),
+            description="The accession registry: the same feature sequence has the same number for ever.",
         ),
         "graph": dg.ResourceDefinition(
             lambda _: open_store(settings), description="The graph that every load makes equal to its release."
@@ -71,4 +72,3 @@ def bind(settings: Settings) -> dict[str, Any]:
         "parameters": LaunchParameters.configure_at_launch(),
         "progress": dg.ResourceDefinition(lambda _: log_progress, description="How long steps say how far they are."),
     }
-

@@ -1,7 +1,7 @@
 """Runs in the foreground: what the command line does is a Dagster run, so that the UI shows it too.
 
-In: running releases with one of the jobs in this process, oldest first, and what came out of it. Out: runs that Dagster's daemon
-starts; how things are printed (`cli.py`).
+In: running releases with one of the jobs in this process, oldest first, and what came out of it. Out: runs that
+Dagster's daemon starts; how things are printed (`cli.py`).
 """
 
 import uuid
@@ -115,7 +115,7 @@ def run_releases(
     return outcomes
 
 
-def outcome(instance: dg.DagsterInstance, run_id: str, release: str, events: list[dg.DagsterEvent]) -> RunOutcome:
+def outcome(instance: dg.DagsterInstance, run_id: str, release: str, events: Sequence[dg.DagsterEvent]) -> RunOutcome:
     """Read what a run came to from its tags and events."""
     run = instance.get_run_by_id(run_id)
     tags = dict(run.tags) if run else {}

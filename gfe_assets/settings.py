@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     github_wait_seconds: float = Field(
         300, ge=0, description="How long one request to GitHub may be put off by its rate limit or failures before giving up"
     )
+    poll_seconds: int = Field(3600, ge=30, description="How often the commit sensor looks for new commits")
     feature_service_url: str = Field(
         "", description="Feature Service that is the authority for accessions; empty: this registry is"
     )

@@ -1,4 +1,4 @@
-"""The execution state of every release: 14 statuses, read from Dagster's run storage and kept nowhere else.
+"""The execution state of every release: 14 statuses, read from Dagster's run and event storage and kept nowhere else.
 
 In: the statuses, the run tags that a run leaves as it goes, and the record of each (release, commit). Out: who
 sets the tags (`stages/`), who shows the records (`cli.py`).
@@ -14,9 +14,11 @@ A run that goes on writes `gfe/stage` and `gfe/status` into its own tags; what i
     failure               validate         LOAD_INVALID when a check failed, else EXECUTION_FAILED
     failure               raw or none      EXECUTION_FAILED
     canceled              any              ABORTED, or SKIPPED when a newer commit replaced it
+
+A commit without a run has the status that the tick which saw it gave it: NOT_PROCESSED, SKIPPED, or PENDING.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from enum import Enum
 from typing import Any
@@ -31,6 +33,10 @@ COMMIT_TAG = "gfe/commit_sha"
 STATUS_TAG = "gfe/status"
 STAGE_TAG = "gfe/stage"
 REASON_TAG = "gfe/reason"
+COMMITS_ASSET = "release_commits"
+"""The asset on which ticks record every commit that they see."""
+_PAGE = 5_000
+_LONG_AGO = datetime.fromtimestamp(0, timezone.utc)
 
 
 class Status(str, Enum):
@@ -121,18 +127,39 @@ def mark(instance: dg.DagsterInstance, run_id: str, status: Status, stage: Stage
 
 
 def read_states(instance: dg.DagsterInstance) -> list[ReleaseState]:
-    """The state of every (release, commit) that has a run, releases in order, newest commit last.
+    """The state of every (release, commit) seen or run, releases in order, the newest commit of each last.
 
-    One query of the run storage, whatever the number of runs.
+    Two queries, one of the run storage and one of the commits' events, whatever the number of runs.
     """
-    records = instance.get_run_records(filters=dg.RunsFilter(), ascending=True)
     newest: dict[tuple[str, str], ReleaseState] = {}
-    for record in records:
-        state = _state(record)
-        if state:
-            newest.pop((state.release, state.commit_sha), None)
-            newest[state.release, state.commit_sha] = state
-    return sorted(newest.values(), key=lambda state: parse_release(state.release))
+    runs = (_state_of_run(record) for record in instance.get_run_records(filters=dg.RunsFilter(), ascending=True))
+    for state in (*_seen_commits(instance), *(state for state in runs if state)):
+        newest.pop((state.release, state.commit_sha), None)
+        newest[state.release, state.commit_sha] = state
+    return sorted(newest.values(), key=lambda state: (parse_release(state.release), state.created_at or _LONG_AGO))
+
+
+def _seen_commits(instance: dg.DagsterInstance) -> Iterator[ReleaseState]:
+    """The commits that ticks have recorded, oldest event first, each with the status it had then."""
+    for record in _all_observations(instance):
+        observation = record.event_log_entry.asset_observation
+        if observation and observation.partition:
+            values = {name: str(value.value) for name, value in observation.metadata.items()}
+            yield ReleaseState(
+                release=observation.partition,
+                commit_sha=values["commit_sha"],
+                status=Status(values["status"]),
+                reason=values["reason"],
+                created_at=_time(record.timestamp),
+            )
+
+
+def _all_observations(instance: dg.DagsterInstance) -> Iterator[dg.EventLogRecord]:
+    cursor, more = None, True
+    while more:
+        page = instance.fetch_observations(dg.AssetKey(COMMITS_ASSET), limit=_PAGE, cursor=cursor, ascending=True)
+        yield from page.records
+        cursor, more = page.cursor, page.has_more
 
 
 def latest_by_release(states: Iterable[ReleaseState]) -> dict[str, ReleaseState]:
@@ -140,7 +167,7 @@ def latest_by_release(states: Iterable[ReleaseState]) -> dict[str, ReleaseState]
     return {state.release: state for state in states}
 
 
-def _state(record: dg.RunRecord) -> ReleaseState | None:
+def _state_of_run(record: dg.RunRecord) -> ReleaseState | None:
     run = record.dagster_run
     release = run.tags.get(RELEASE_TAG) or run.tags.get("dagster/partition", "")
     if not is_release(release):
@@ -155,8 +182,14 @@ def _state(record: dg.RunRecord) -> ReleaseState | None:
         created_at=record.create_timestamp.replace(tzinfo=timezone.utc),
         started_at=_time(record.start_time),
         ended_at=_time(record.end_time),
-        parameters=run.run_config.get("resources", {}).get("parameters", {}).get("config", {}) if run.run_config else {},
+        parameters=_parameters(run.run_config),
     )
+
+
+def _parameters(run_config: Any) -> dict[str, Any]:
+    """What was asked for at launch, as the run's configuration holds it."""
+    parameters: dict[str, Any] = run_config.get("resources", {}).get("parameters", {}).get("config", {}) if run_config else {}
+    return parameters
 
 
 def _time(seconds: float | None) -> datetime | None:

@@ -216,9 +216,13 @@ def versions(draw: st.DrawFn) -> Version:
     return Version(draw(st.sampled_from(RELEASES)), tuple(alleles), f"{year}-01-01T00:00:00+00:00", commit)
 
 
-@given(st.lists(versions(), min_size=1, max_size=7))
-@settings(max_examples=150, deadline=None)
-def test_any_history_of_loads_ends_in_the_graph_of_the_last_versions(history: list[Version]) -> None:
+HISTORIES = st.lists(versions(), min_size=1, max_size=7)
+BROKEN_HISTORIES = st.lists(
+    st.tuples(versions(), st.none() | st.integers(0, 40), st.integers(0, 99)), min_size=1, max_size=6
+)
+
+
+def check_history(history: list[Version]) -> None:
     graph, known = DictGraph(), {}
     for version in history:
         load(graph, version, known)
@@ -227,15 +231,38 @@ def test_any_history_of_loads_ends_in_the_graph_of_the_last_versions(history: li
     assert again.empty
 
 
-@given(st.lists(st.tuples(versions(), st.none() | st.integers(0, 40), st.integers(0, 99)), min_size=1, max_size=6))
-@settings(max_examples=150, deadline=None)
-def test_loads_killed_anywhere_are_repaired_by_the_next_load_of_their_release(
-    history: list[tuple[Version, int | None, int]],
-) -> None:
+def check_broken_history(history: list[tuple[Version, int | None, int]]) -> None:
+    """Each load may be killed after some of its writes, in any order that a database allows."""
     graph, known = DictGraph(), {}
     for version, crash_after, seed in history:
         known[version.release] = version
         graph.apply(plan(desired(version), graph, older(known)), crash_after, seed)
-    for version in [known[name] for name in graph.nodes["Release"] if not graph.nodes["Release"][name]["complete"]]:
+    for version in [known[name] for name, row in graph.nodes["Release"].items() if not row["complete"]]:
         load(graph, version, known)
     assert graph.state() == oracle(known)
+
+
+@given(HISTORIES)
+@settings(max_examples=20, deadline=None)
+def test_any_history_of_loads_ends_in_the_graph_of_the_last_versions(history: list[Version]) -> None:
+    check_history(history)
+
+
+@given(BROKEN_HISTORIES)
+@settings(max_examples=20, deadline=None)
+def test_loads_killed_anywhere_are_repaired_by_the_next_load(history: list[tuple[Version, int | None, int]]) -> None:
+    check_broken_history(history)
+
+
+@pytest.mark.slow
+@given(HISTORIES)
+@settings(max_examples=300, deadline=None)
+def test_many_more_histories(history: list[Version]) -> None:
+    check_history(history)
+
+
+@pytest.mark.slow
+@given(BROKEN_HISTORIES)
+@settings(max_examples=300, deadline=None)
+def test_many_more_broken_histories(history: list[tuple[Version, int | None, int]]) -> None:
+    check_broken_history(history)

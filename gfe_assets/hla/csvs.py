@@ -42,10 +42,9 @@ class CsvWriter:
 
     def write(self, rows: Iterable[Row]) -> None:
         """Append rows."""
-        before = self.rows
-        for count, row in enumerate(rows, before + 1):
-            self._writer.writerow(row)
-            self.rows = count
+        rows = list(rows)
+        self._writer.writerows(rows)
+        self.rows += len(rows)
 
     def __enter__(self) -> "CsvWriter":
         return self

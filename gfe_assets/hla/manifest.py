@@ -60,7 +60,8 @@ class CheckResult(BaseModel):
 class PartlyAnnotated(BaseModel):
     """An allele whose entry annotates some bases in no feature or in two: its features do not concatenate to its sequence.
 
-    Real: HLA-B*15:149N of 3.22.0 has 820 bases and features for 661. `spans` are the annotated parts in gene order.
+    Real: HLA-B*15:149N of 3.22.0 has 820 bases and features for 661. `spans` are the annotated parts in gene order,
+    `left_out` names those that the locus does not have (`exon 8` of HLA-B*51:197).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,6 +70,7 @@ class PartlyAnnotated(BaseModel):
     hla_name: str
     gfe_name: str
     spans: tuple[tuple[int, int], ...]
+    left_out: tuple[str, ...] = ()
 
 
 class Manifest(BaseModel):

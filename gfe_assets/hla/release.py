@@ -7,6 +7,9 @@ number has one to three digits. So `390` is 3.9.0, `3100` is 3.10.0 and `31000` 
 digit is the major number, the last one the patch, what lies between the minor. Releases are ordered by
 these three numbers, never as strings (`390` would follow `3100`) nor as integers (`31000` would follow
 `4000`).
+
+A version may have a fourth number: official files said `3.26.0.1` and `3.29.0.1` after corrections (ANHIG/IMGTHLA
+pull requests 86 and 112). It has no branch of its own and is not kept.
 """
 
 import re
@@ -15,8 +18,9 @@ from functools import total_ordering
 
 from gfe_assets.errors import ReleaseNameError
 
-_BRANCH = re.compile(r"([1-9])(0|[1-9]\d{0,2})(\d)")
-_VERSION = re.compile(r"([1-9])\.(\d{1,3})\.(\d)")
+# [0-9], for \d also matches the digits of other scripts
+_BRANCH = re.compile(r"([1-9])(0|[1-9][0-9]{0,2})([0-9])")
+_VERSION = re.compile(r"([1-9])\.([0-9]{1,3})\.([0-9])(?:\.[0-9]{1,3})?")
 
 
 @total_ordering
@@ -52,7 +56,7 @@ class Release:
 
 
 def parse_release(text: str) -> Release:
-    """Read a branch name (`3580`) or a version (`3.58.0`).
+    """Read a branch name (`3580`) or a version (`3.58.0`, `3.29.0.1`).
 
     Raises:
         ReleaseNameError: `text` is neither.
@@ -61,9 +65,10 @@ def parse_release(text: str) -> Release:
     match = _BRANCH.fullmatch(text) or _VERSION.fullmatch(text)
     if not match:
         raise ReleaseNameError(
-            f"{text!r} is not an IPD-IMGT/HLA release: write it as a branch name such as 3580 or a version such as 3.58.0"
+            f"{text[:60]!r} is not an IPD-IMGT/HLA release: write it as a branch name such as 3580 or a version such as 3.58.0"
         )
-    return Release(*(int(number) for number in match.groups()))
+    major, minor, patch = (int(number) for number in match.groups())
+    return Release(major, minor, patch)
 
 
 def is_release(text: str) -> bool:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import TypeVar
+from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 
@@ -31,8 +32,9 @@ table { border-collapse: collapse; font-size: 14px; } th, td { padding: 4px 14px
         border-bottom: 1px solid #d8dee4; overflow-wrap: anywhere; }
 code { font: 13px ui-monospace, Consolas, monospace; } img { max-width: 100%; height: auto; } a { color: #0969da; }
 """
+_URL_SAFE = "%/:?=&#@+,;!$()*'~[]"
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#|~&!$])")
-_LINE_START = re.compile(r"^([-+=]|\d+(?=[.)]))")
+_LIST_OR_RULE = re.compile(r"^(\d*)([-+=.])")
 
 
 def as_markdown(report: ReleaseReport, pictures: Mapping[str, bytes] | None = None) -> str:
@@ -203,7 +205,7 @@ def _table(headers: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _safe(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    return _LINE_START.sub(r"\\\1", _SPECIAL.sub(r"\\\1", " ".join(text.split())))
+    return _LIST_OR_RULE.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", " ".join(text.split())))
 
 
 def _code(text: str) -> str:
@@ -212,4 +214,5 @@ def _code(text: str) -> str:
 
 
 def _link(text: str, url: str) -> str:
-    return f"[{_safe(text)}](<{url.replace('<', '%3C').replace('>', '%3E')}>)" if is_link(url) else _safe(text)
+    """A link where `url` is a web address, else the text alone."""
+    return f"[{_safe(text)}](<{quote(url, safe=_URL_SAFE)}>)" if is_link(url) else _safe(text)

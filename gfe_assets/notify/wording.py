@@ -6,8 +6,6 @@ In: small pure functions from values to words. Out: where the words stand (`repo
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
-_GROUPED = 5
-
 
 def number(value: int) -> str:
     """`45123` → `45,123`."""
@@ -58,7 +56,7 @@ def first_line(text: str, limit: int = 120) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
 
 
-def some(names: list[str], limit: int = _GROUPED) -> str:
+def some(names: list[str], limit: int = 5) -> str:
     """The first names, and how many more there are: `a, b and 3 more`."""
     more = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {more:,} more" if more > 0 else "")

@@ -73,7 +73,8 @@ def decide(
         releases[name] = cursor.releases[name].model_copy(update={"gone": True})
     decisions += [_no_release(name) for name in tips.others]
     ordered = {name: releases[name] for name in sort_names(set(releases))}
-    return Tick(decisions=tuple(decisions), cursor=Cursor(etag=tips.etag, excluded=tuple(sorted(excluded)), releases=ordered))
+    after = Cursor(ticks=cursor.ticks + 1, etag=tips.etag, excluded=tuple(sorted(excluded)), releases=ordered)
+    return Tick(decisions=tuple(decisions), cursor=after)
 
 
 @dataclass(frozen=True)

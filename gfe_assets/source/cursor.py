@@ -53,10 +53,11 @@ class Known(BaseModel):
 
 
 class Cursor(BaseModel):
-    """All that one tick hands to the next; JSON in and out."""
+    """All that one tick hands to the next; JSON in and out. `ticks` counts them, so that of two cursors one is the newer."""
 
     model_config = ConfigDict(frozen=True)
 
+    ticks: int = 0
     etag: str = ""
     excluded: tuple[str, ...] = ()
     releases: dict[str, Known] = {}

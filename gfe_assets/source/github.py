@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
@@ -74,9 +74,12 @@ class GitHubSource:
     def tips(self, etag: str = "") -> Tips | None:
         """All branches, or None when the listing is as it was at `etag` (see `Source.tips`); one request for every 100."""
         known = _page_etags(etag)
-        if known and all(known) and self._unchanged(known):
-            return None
-        branches, etags = self._branches()
+        first = self._branch_page(1, known[0] if known else "")
+        if first.not_modified:
+            if all(self._branch_page(number, each).not_modified for number, each in enumerate(known[1:], start=2)):
+                return None
+            first = self._branch_page(1)
+        branches, etags = self._branches(first)
         tips = [Tip(release=branch.name, sha=branch.commit.sha) for branch in branches if is_release(branch.name)]
         self._last = Tips(
             tips=tuple(sorted(tips, key=lambda tip: parse_release(tip.release))),
@@ -161,28 +164,24 @@ class GitHubSource:
             raise SourceError(f"commit {sha} of release {release} is not in {self.location}: {error}") from None
         return self._parsed(model, content, what)
 
-    def _branches(self) -> tuple[list[BranchPayload], list[str]]:
-        """All branches, and the ETag of each page; empty for a last page that is full, since another may follow unnoticed."""
+    def _branches(self, page: Answer) -> tuple[list[BranchPayload], list[str]]:
+        """All branches from their first page on, and the ETag of each page.
+
+        That of a last page that is full is left out, since another page may follow unnoticed.
+        """
         branches: list[BranchPayload] = []
         etags: list[str] = []
-        params: dict[str, str] | None = {"per_page": str(PER_PAGE)}
-        while params and len(etags) < _MOST_PAGES:
-            answer = self._branch_page(params)
-            page = self._parsed(_BRANCHES, answer.content, "branches")
-            branches += page
-            # only the query of the link is followed: behind a mirror its host is another one
-            params = dict(parse_qsl(urlsplit(answer.next_url).query)) if answer.next_url else None
-            etags.append("" if len(page) >= PER_PAGE and not params else answer.etag)
-        return branches, etags
+        while True:
+            found = self._parsed(_BRANCHES, page.content, "branches")
+            branches += found
+            if not page.next_url or len(etags) >= _MOST_PAGES:
+                etags.append(page.etag if len(found) < PER_PAGE else "")
+                return branches, etags
+            etags.append(page.etag)
+            page = self._branch_page(_page_number(page.next_url))
 
-    def _unchanged(self, etags: list[str]) -> bool:
-        first = {"per_page": str(PER_PAGE)}
-        return all(
-            self._branch_page(first if number == 1 else {**first, "page": str(number)}, etag).not_modified
-            for number, etag in enumerate(etags, start=1)
-        )
-
-    def _branch_page(self, params: Mapping[str, str], etag: str = "") -> Answer:
+    def _branch_page(self, number: int, etag: str = "") -> Answer:
+        params = {"per_page": str(PER_PAGE)} | ({"page": str(number)} if number > 1 else {})
         try:
             return self._client.get_json(f"{self._api}/branches", params, etag)
         except NotFound as error:
@@ -202,10 +201,22 @@ class GitHubSource:
             ) from None
 
 
+def _page_number(url: str) -> int:
+    """The page that a `Link` names; only that is followed, since behind a mirror its host is another one.
+
+    Raises:
+        SourceError: it names none.
+    """
+    number = parse_qs(urlsplit(url).query).get("page", [""])[0]
+    if not number.isdecimal():
+        raise SourceError(f"the link to the next page of branches, {url}, names no page; check GFE_GITHUB_API_URL")
+    return int(number)
+
+
 def _page_etags(etag: str) -> list[str]:
-    """The ETags of all pages, out of one `Tips.etag`; none if it is of another kind of source."""
+    """The ETags of all pages, out of one `Tips.etag`; none if one is missing or it is of another kind of source."""
     try:
         etags = json.loads(etag or "[]")
     except ValueError:
         return []
-    return [str(each) for each in etags] if isinstance(etags, list) else []
+    return [str(each) for each in etags] if isinstance(etags, list) and all(etags) else []

@@ -20,6 +20,8 @@ from gfe_assets.source.patience import TryAgain
 
 _PARTIAL_CONTENT = 206
 _MOST_CUTS = 100
+_PIECE = 1 << 16
+"""Bytes read at a time; what is lost of one when a connection breaks is fetched again."""
 
 
 class _Resuming(io.RawIOBase):
@@ -65,7 +67,7 @@ class _Resuming(io.RawIOBase):
     def _read_once(self, size: int) -> bytes:
         self._connect_once()
         response = self._response
-        return self._guarded(lambda: cast(bytes, response.raw.read(size))) if response else b""
+        return self._guarded(lambda: cast(bytes, response.raw.read(min(size, _PIECE)))) if response else b""
 
     def _guarded(self, read: Callable[[], bytes]) -> bytes:
         try:

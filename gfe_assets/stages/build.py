@@ -16,7 +16,7 @@ from gfe_assets.hla.csvs import schema
 from gfe_assets.hla.manifest import BuildParameters, Manifest, read_manifest, verify_files
 from gfe_assets.hla.records import CSV_FILES
 from gfe_assets.locks import locked
-from gfe_assets.partitions import RELEASES
+from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.resources import LaunchParameters, ProgressFactory
 from gfe_assets.settings import Settings
 from gfe_assets.source.models import ALIGNMENTS_FOLDER
@@ -32,6 +32,7 @@ from gfe_assets.state import Stage, Status, mark
     group_name="build",
     kinds={"csv", "python"},
     owners=OWNERS,
+    backfill_policy=ONE_RUN_EACH,
     check_specs=check_specs("gfe_csvs", CHECK_DESCRIPTIONS),
     description="The release as CSV files: alleles with their GFE names, features, groups, coding sequences, alignments.",
 )

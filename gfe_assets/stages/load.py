@@ -15,7 +15,7 @@ from gfe_assets.graph.store import Changes, GraphReader, GraphStore
 from gfe_assets.graph.sync import plan
 from gfe_assets.hla.csvs import read_csv
 from gfe_assets.hla.manifest import Manifest, read_manifest, verify_files
-from gfe_assets.partitions import RELEASES
+from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.progress import Progress
 from gfe_assets.resources import ProgressFactory
 from gfe_assets.settings import Settings
@@ -33,6 +33,7 @@ GRAPH_WRITER = "graph_writer"
     group_name="load",
     kinds={"graph"},
     owners=OWNERS,
+    backfill_policy=ONE_RUN_EACH,
     pool=GRAPH_WRITER,
     description="The graph of GFEs, features, sequences, allele names and accessions, equal to every release it has loaded.",
 )

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import dagster as dg
 
+from gfe_assets.commits import COMMIT_TRIGGER, TRIGGER_TAG, release_commits
 from gfe_assets.errors import BuildError, ReleaseRefused
 from gfe_assets.hla.flatfile import length_problem, read_records
 from gfe_assets.hla.manifest import CheckResult
-from gfe_assets.partitions import RELEASES
+from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.progress import Progress
 from gfe_assets.resources import LaunchParameters, ProgressFactory
 from gfe_assets.settings import Settings
@@ -19,9 +20,10 @@ from gfe_assets.source.fetch import fetch
 from gfe_assets.source.models import Source
 from gfe_assets.source.pinned import RawRelease, check_md5, raw_folder, read_pinned
 from gfe_assets.stages.common import OWNERS, check_result, check_specs, first_failure, stage, table
-from gfe_assets.state import COMMIT_TAG, RELEASE_TAG, Stage, Status, mark
+from gfe_assets.state import COMMIT_TAG, RELEASE_TAG, Stage, Status, mark, status_of
 
 _EVERY = 1000
+CONTENT_TAG = "gfe/content"
 CHECKS = {
     "release_header": "The flat file says that it is the release of this partition (major and minor number).",
     "entry_lengths": "Every entry has as many bases as its ID line says, and none is damaged.",
@@ -31,9 +33,12 @@ CHECKS = {
 
 @dg.asset(
     partitions_def=RELEASES,
+    deps=[release_commits],
+    output_required=False,
     group_name="raw",
     kinds={"file"},
     owners=OWNERS,
+    backfill_policy=ONE_RUN_EACH,
     check_specs=check_specs("raw_sequences", CHECKS, warnings=("md5_list",)),
     description="Flat file, G groups and (with alignments) MSF files of a release at one commit, pinned by their fingerprint.",
 )
@@ -48,7 +53,8 @@ def raw_sequences(
     release = context.partition_key
     with stage(context, Stage.RAW, Status.BUILD_IN_PROGRESS, Status.EXECUTION_FAILED) as clock:
         listener = progress(context.log)
-        commit = source.tip(release)
+        sha = context.run.tags.get(COMMIT_TAG)
+        commit = source.commit(release, sha) if sha else source.tip(release)
         context.instance.add_run_tags(context.run.run_id, {RELEASE_TAG: release, COMMIT_TAG: commit.sha})
         try:
             raw = fetch(
@@ -63,6 +69,11 @@ def raw_sequences(
         except ReleaseRefused as refused:
             yield check_result(CheckResult(name="release_header", passed=False, summary=str(refused)))
             raise
+        if reason := needless(context.instance, context.run, raw):
+            mark(context.instance, context.run.run_id, Status.SKIPPED, reason=reason)
+            context.log.info(reason)
+            return
+        context.instance.add_run_tags(context.run.run_id, {CONTENT_TAG: content_key(raw)})
         checks = [header_check(raw), lengths_check(raw, listener), md5_check(raw)]
         if failure := first_failure(checks):
             mark(context.instance, context.run.run_id, Status.EXECUTION_FAILED, reason=f"release {release}, {failure}")
@@ -82,6 +93,28 @@ def raw_sequences(
             check_results=[check_result(check) for check in checks],
             data_version=dg.DataVersion(raw.fingerprint),
         )
+
+
+def needless(instance: dg.DagsterInstance, run: dg.DagsterRun, raw: RawRelease) -> str:
+    """Why a run that a commit asked for has nothing to do; empty when it has. Runs that a person asked for always go on."""
+    if run.tags.get(TRIGGER_TAG) != COMMIT_TRIGGER:
+        return ""
+    if raw.superseded_by:
+        return f"release {raw.release}: commit {raw.superseded_by[:10]} replaced {raw.commit.sha[:10]} before it was built"
+    for record in instance.get_runs(dg.RunsFilter(tags={RELEASE_TAG: raw.release}), limit=100):
+        if record.run_id != run.run_id and status_of(record.status, dict(record.tags)) is Status.LOAD_SUCCESS:
+            if record.tags.get(CONTENT_TAG) == content_key(raw):
+                return (
+                    f"release {raw.release}: commit {raw.commit.sha[:10]} holds the same content as "
+                    f"{record.tags.get(COMMIT_TAG, '')[:10]}, which is loaded (the same sha256 after unpacking)"
+                )
+            return ""
+    return ""
+
+
+def content_key(raw: RawRelease) -> str:
+    """Identity of what a build reads, as a run tag."""
+    return raw.content_digest[:40]
 
 
 def header_check(raw: RawRelease) -> CheckResult:
@@ -148,7 +181,8 @@ def pinned_release(instance: dg.DagsterInstance, settings: Settings, release: st
     if raw is None:
         raise BuildError(f"release {release}: its pinned files in {settings.data_folder} are gone or changed: {again}")
     if (align and not raw.align) or (kir and not raw.kir):
-        raise BuildError(f"release {release}: its files were fetched without {'alignments' if align else 'KIR'}: {again} with it")
+        lacking = "alignments" if align else "KIR"
+        raise BuildError(f"release {release}: its files were fetched without {lacking}: {again} with it")
     return raw
 
 

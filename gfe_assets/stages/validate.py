@@ -17,7 +17,7 @@ from gfe_assets.graph.frames import read_graph
 from gfe_assets.graph.model import EDGES, RELEASE
 from gfe_assets.graph.store import GraphStore
 from gfe_assets.hla.manifest import CheckResult, read_manifest
-from gfe_assets.partitions import RELEASES
+from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.resources import ProgressFactory
 from gfe_assets.settings import Settings
 from gfe_assets.stages.build import csv_folder
@@ -48,6 +48,7 @@ CHECKS = {
     group_name="validate",
     kinds={"graph"},
     owners=OWNERS,
+    backfill_policy=ONE_RUN_EACH,
     pool=GRAPH_WRITER,
     check_specs=check_specs("graph_validation", CHECKS),
     description="The verdict on the graph after a load: equal to the CSV files of the release, and sound as a whole.",
@@ -86,7 +87,16 @@ def validate(settings: Settings, desired: ReleaseGraph, graph: GraphStore) -> tu
             compare.releases_in_order(present),
             compare.features_make_sequences(reader, exceptions),
         ]
-    checks = [CheckResult(name=c.name, passed=c.passed, summary="; ".join(c.examples) or "ok", numbers=dict(c.numbers), examples=tuple(c.examples)) for c in checks]
+    checks = [
+        CheckResult(
+            name=c.name,
+            passed=c.passed,
+            summary="; ".join(c.examples) or "ok",
+            numbers=dict(c.numbers),
+            examples=tuple(c.examples),
+        )
+        for c in checks
+    ]
     return checks, sum(frame.height for frame in present.nodes.values())
 
 

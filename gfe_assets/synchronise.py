@@ -1,0 +1,119 @@
+"""`gfe-assets sync`: one tick of the commit sensor from the shell, then its runs, oldest release first.
+
+In: the tick, recording it, and running what it asks for in the foreground. Out: looking and deciding
+(`source/tick.py`), one run (`runs.py`), printing.
+
+What was asked for is written down before the first run starts, so that a `sync` that is killed is gone on with by the
+next one; a run key that has a run is never run again.
+"""
+
+import json
+from collections.abc import Callable
+from typing import get_args
+
+import dagster as dg
+
+from gfe_assets.commits import (
+    RUN_KEY_TAG,
+    call_off_replaced,
+    keep_cursor,
+    newest_cursor,
+    observations,
+    run_tags,
+)
+from gfe_assets.definitions import build_defs
+from gfe_assets.errors import SettingsError
+from gfe_assets.home import open_instance
+from gfe_assets.partitions import add_releases
+from gfe_assets.progress import Progress
+from gfe_assets.runs import RunOutcome, run_release
+from gfe_assets.settings import Settings
+from gfe_assets.source.changes import Process
+from gfe_assets.source.cursor import Decision, Tick
+from gfe_assets.source.open import open_source
+from gfe_assets.source.tick import tick
+
+_PENDING_KEY = "gfe_assets/sync_pending"
+
+
+def checked_process(text: str | None) -> Process | None:
+    """The value of `--process`.
+
+    Raises:
+        SettingsError: it is none of the three.
+    """
+    if text is None:
+        return None
+    for value in get_args(Process):
+        if text == value:
+            return value  # type: ignore[no-any-return] # one of Process's own values
+    raise SettingsError(f"--process {text!r} is not one of {', '.join(get_args(Process))}")
+
+
+def synchronise(
+    settings: Settings,
+    listener: Progress,
+    *,
+    process: Process | None = None,
+    run: bool = True,
+    decided: Callable[[Tick | None], None] | None = None,
+    ended: Callable[[RunOutcome], None] | None = None,
+) -> tuple[Tick | None, list[RunOutcome]]:
+    """Look once, record what was found, then run what it asks for; None when nothing has changed.
+
+    Raises:
+        SourceUnavailable: the source does not answer; nothing is recorded.
+    """
+    with open_instance(settings) as instance:
+        found = tick(
+            open_source(settings),
+            newest_cursor(instance),
+            excluded=settings.excluded_shas,
+            process=process or settings.process_existing,
+            progress=listener,
+        )
+        if found:
+            _record(instance, found, run=run)
+        if decided:
+            decided(found)
+        return found, _run_pending(instance, settings, listener, ended) if run else []
+
+
+def _record(instance: dg.DagsterInstance, found: Tick, *, run: bool) -> None:
+    """Partitions, events, what is still to run, and the cursor last."""
+    call_off_replaced(instance, found)
+    add_releases(instance, [decision.branch for decision in found.decisions if decision.commit])
+    for event in observations(found, runs=run):
+        instance.report_runless_asset_event(event)
+    if run:
+        _keep_pending(instance, [*_pending(instance), *found.runs])
+    keep_cursor(instance, found.cursor)
+
+
+def _run_pending(
+    instance: dg.DagsterInstance, settings: Settings, listener: Progress, ended: Callable[[RunOutcome], None] | None
+) -> list[RunOutcome]:
+    definitions = build_defs(settings, progress=lambda _: listener)
+    outcomes = []
+    while waiting := _pending(instance):
+        decision = waiting[0]
+        tags = {**run_tags(decision), RUN_KEY_TAG: str(decision.run_key)}
+        if not instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: str(decision.run_key)}), limit=1):
+            outcomes.append(run_release(instance, definitions, decision.branch, tags=tags))
+            if ended:
+                ended(outcomes[-1])
+        _keep_pending(instance, waiting[1:])
+    return outcomes
+
+
+def _pending(instance: dg.DagsterInstance) -> list[Decision]:
+    """What was asked for and not run yet, oldest release first; of one release only the newest commit."""
+    text = instance.run_storage.get_cursor_values({_PENDING_KEY}).get(_PENDING_KEY)
+    return [Decision.model_validate(each) for each in json.loads(text)] if text else []
+
+
+def _keep_pending(instance: dg.DagsterInstance, decisions: list[Decision]) -> None:
+    newest = {decision.branch: decision for decision in decisions}
+    ordered = sorted(newest.values(), key=lambda decision: int(run_tags(decision)["dagster/priority"]), reverse=True)
+    texts = [decision.model_dump(mode="json") for decision in ordered]
+    instance.run_storage.set_cursor_values({_PENDING_KEY: json.dumps(texts)})
