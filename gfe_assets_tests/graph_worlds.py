@@ -115,9 +115,7 @@ def oracle(versions: Mapping[str, Version]) -> tuple[Nodes, Edges]:
             "email": "hla@alleles.org",
         }
     }
-    edges: Edges = {
-        type_: {} for type_ in ("HAS_IPD_ALLELE", "HAS_IPD_ACCESSION", "HAS_SEQUENCE", "HAS_FEATURE", "SUBMITTED")
-    }
+    edges: Edges = {type_: {} for type_ in ("HAS_IPD_ALLELE", "HAS_IPD_ACCESSION", "HAS_SEQUENCE", "HAS_FEATURE", "SUBMITTED")}
     for release in sort_names(list(versions)):
         version = versions[release]
         nodes["Release"][release] = {

@@ -74,7 +74,9 @@ def state(store: LadybugStore) -> tuple[dict, dict]:
 
 
 def leftovers(store: LadybugStore) -> list[str]:
-    return sorted(path.name for path in store.path.parent.iterdir() if path.name not in (store.path.name, f"{store.path.name}.lock"))
+    return sorted(
+        path.name for path in store.path.parent.iterdir() if path.name not in (store.path.name, f"{store.path.name}.lock")
+    )
 
 
 def test_a_graph_that_was_never_written_reads_as_empty_and_is_not_made_by_reading(store: LadybugStore) -> None:
@@ -181,7 +183,8 @@ def test_answers_are_plain_python(store: LadybugStore) -> None:
     load(store, OLD)
     with store.reader() as reader:
         result = reader.query(
-            "MATCH (g:GFE)-[r:HAS_IPD_ALLELE]->(a:IPD_Allele {name: $name}) RETURN g, r, a, sum(2) AS two", {"name": "HLA-A*02:01"}
+            "MATCH (g:GFE)-[r:HAS_IPD_ALLELE]->(a:IPD_Allele {name: $name}) RETURN g, r, a, sum(2) AS two",
+            {"name": "HLA-A*02:01"},
         )
     assert result.columns == ["g", "r", "a", "two"]
     allele = {"_label": "IPD_Allele", "name": "HLA-A*02:01", "gene": "HLA-A", "G": "HLA-A*02:01:01G", "lg": "HLA-A*02:01g"}
@@ -259,7 +262,7 @@ def cut(path: Path) -> None:
 
 
 def other_storage_version(path: Path) -> None:
-    """The byte after the magic word LBUG is not the version; the version is the number at byte 4 of a database file."""
+    """The number after the magic word LBUG at the begin of a file is the version of its storage format."""
     load(LadybugStore(f"ladybug://{path}"), OLD)
     data = bytearray(path.read_bytes())
     data[4] += 1
@@ -392,7 +395,7 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds child processes in /proc, which only Linux has")
-@pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("delay", [0.5, *(pytest.param(delay, marks=pytest.mark.slow) for delay in (0.0, 0.1, 0.3, 0.8, 1.1))])
 def test_killed_at_any_moment_a_load_leaves_the_old_graph_and_the_next_one_works(store: LadybugStore, delay: float) -> None:
     load(store, OLD)
     before = store.path.read_bytes()
@@ -403,7 +406,7 @@ def test_killed_at_any_moment_a_load_leaves_the_old_graph_and_the_next_one_works
         process.kill()
         said = process.stdout.read()
     if "done" not in said:
-        assert store.path.read_bytes() == before or "nodes written" in said
+        assert store.path.read_bytes() == before or "edges written" in said  # killed before it could say so
     load(store, NEW)  # waits for an orphaned loading process, which holds the lock until it is gone
     load(store, OLD)
     assert state(store) == oracle({"390": OLD, "3100": NEW})
@@ -425,7 +428,9 @@ def test_when_only_the_loading_process_dies_the_load_fails_with_a_sentence(store
     assert leftovers(store) == []
 
 
-@pytest.mark.parametrize("spare", [-100_000, 1_000, 60_000, 400_000])
+@pytest.mark.parametrize(
+    "spare", [1_000, *(pytest.param(spare, marks=pytest.mark.slow) for spare in (-100_000, 60_000, 400_000))]
+)
 def test_no_space_left_leaves_the_old_graph_and_says_what_to_do(store: LadybugStore, spare: int) -> None:
     """A limit on the size of any file stands in for the full disk; where it strikes depends on the limit."""
     load(store, OLD)

@@ -217,9 +217,7 @@ def versions(draw: st.DrawFn) -> Version:
 
 
 HISTORIES = st.lists(versions(), min_size=1, max_size=7)
-BROKEN_HISTORIES = st.lists(
-    st.tuples(versions(), st.none() | st.integers(0, 40), st.integers(0, 99)), min_size=1, max_size=6
-)
+BROKEN_HISTORIES = st.lists(st.tuples(versions(), st.none() | st.integers(0, 40), st.integers(0, 99)), min_size=1, max_size=6)
 
 
 def check_history(history: list[Version]) -> None:

@@ -79,7 +79,7 @@ def connected(address: Address, retry_seconds: float) -> Iterator[neo4j.Driver]:
         )
     with driver:
         with translated(address):
-            agent = driver.get_server_info().agent
+            agent = driver.get_server_info(database=address.database).agent
         refuse_old(agent, address.location)
         yield driver
 
@@ -121,11 +121,15 @@ def reason(error: Exception) -> str:
 def _sentence(error: exceptions.DriverError | exceptions.Neo4jError, address: Address) -> GraphError:
     here = f"graph server {address.location}"
     if isinstance(error, exceptions.UnsupportedServerProduct):
-        return GraphError(f"{here} speaks no version of Bolt that this program knows ({reason(error)}); it may be too old: upgrade it")
+        return GraphError(
+            f"{here} speaks no version of Bolt that this program knows ({reason(error)}); it may be too old: upgrade it"
+        )
     if isinstance(error, (exceptions.ConfigurationError, exceptions.AuthConfigurationError)):
         return GraphError(f"{here} cannot be addressed like that: {reason(error)}; check GFE_GRAPH_URI")
     if isinstance(error, exceptions.DriverError):
-        return GraphUnavailable(f"{here} does not answer, or stopped answering ({reason(error)}); is it running and GFE_GRAPH_URI right?")
+        return GraphUnavailable(
+            f"{here} does not answer, or stopped answering ({reason(error)}); is it running and GFE_GRAPH_URI right?"
+        )
     return _server_sentence(error, address, here)
 
 
@@ -134,7 +138,9 @@ def _server_sentence(error: exceptions.Neo4jError, address: Address, here: str) 
     if isinstance(error, exceptions.ForbiddenOnReadOnlyDatabase) or "ReadOnly" in code or "read-only" in reason(error):
         return GraphError(f"{here}: database {address.database!r} is read-only, so nothing can be loaded ({reason(error)})")
     if "AuthenticationRateLimit" in code:
-        return GraphUnavailable(f"{here} takes no more passwords of user {address.user!r} for now: too many were wrong; wait, then check it")
+        return GraphUnavailable(
+            f"{here} takes no more passwords of user {address.user!r} for now: too many were wrong; wait, then check it"
+        )
     if isinstance(error, (exceptions.AuthError, exceptions.TokenExpired)) and not isinstance(error, exceptions.Forbidden):
         return GraphError(
             f"{here} does not accept user {address.user!r} with this password ({reason(error)}); "

@@ -37,7 +37,7 @@ RETURN metaData.gfe_assets_writes
 """
 _SLICE_SECONDS = 5.0
 _SHORTEST_SECONDS = 0.5
-_GATE_MARGIN_SECONDS = 30.0
+_GATE_MARGIN_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -120,20 +120,20 @@ def _attempt(
     with driver.session(database=address.database) as gate, driver.session(database=address.database) as trial:
         at_gate = gate.begin_transaction(timeout=seconds + _GATE_MARGIN_SECONDS)
         try:
-            if not _taken(trial, _GATE, seconds) or not _merged(at_gate, _GATE):
+            if not _merged(at_gate, _GATE) or not _is_free(trial, seconds):
                 return None
-            if not _taken(trial, _WRITER, seconds) or time.monotonic() - begun > seconds + _GATE_MARGIN_SECONDS / 2:
-                return None
+            if time.monotonic() - begun > seconds + _GATE_MARGIN_SECONDS / 2:
+                return None  # the gate may fall before the lock is taken
             return _held(session, address, purpose)
         finally:
             _release(at_gate)
 
 
-def _taken(session: neo4j.Session, name: str, seconds: float) -> bool:
-    """Whether the node is free within `seconds`."""
+def _is_free(session: neo4j.Session, seconds: float) -> bool:
+    """Whether the lock becomes free within `seconds`."""
     trial = session.begin_transaction(timeout=seconds)
     try:
-        return _merged(trial, name)
+        return _merged(trial, _WRITER)
     finally:
         _release(trial)
 

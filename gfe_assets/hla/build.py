@@ -49,7 +49,9 @@ class BuildInput:
 class AccessionRegistry(Protocol):
     """What a build asks of the registry, see `accessions.py`."""
 
-    def allocate(self, features: Iterator[tuple[FeatureKey, str]], progress: Progress = silent) -> dict[tuple[FeatureKey, str], int]:
+    def allocate(
+        self, features: Iterator[tuple[FeatureKey, str]], progress: Progress = silent
+    ) -> dict[tuple[FeatureKey, str], int]:
         """The accession of every distinct feature; new ones get the next number, in the order given."""
 
     def sequences(self, keys: Iterator[tuple[FeatureKey, int]]) -> dict[tuple[FeatureKey, int], str]:

@@ -71,7 +71,7 @@ def collect(
     """
     collected = Collected()
     read = 0
-    for read, (file, item) in enumerate(_items(flat_files, release, loci), 1):  # noqa: B007 - counted, and used after the loop
+    for read, (file, item) in enumerate(_items(flat_files, release, loci), 1):
         collected.add(item, file)
         if read % _EVERY == 0:
             progress("entries read", read, records)

@@ -1,9 +1,9 @@
-"""Writing and reading the CSV files of a build: header, order and types come from `records.py`.
+r"""Writing and reading the CSV files of a build: header, order and types come from `records.py`.
 
 In: rows to a file and back to a polars frame, and where a file is. Out: what the rows mean, and when a build
 is whole (`manifest.py`).
 
-A file is UTF-8, comma separated, with a header line, `\\n` at line ends, quoted only where needed.
+A file is UTF-8, comma separated, with a header line, `\n` at line ends, quoted only where needed.
 """
 
 import csv
@@ -41,17 +41,16 @@ class CsvWriter:
         self._writer.writerow(CSV_FILES[name]._fields)
 
     def write(self, rows: Iterable[Row]) -> None:
-        """Append rows."""
-        rows = list(rows)
-        self._writer.writerows(rows)
-        self.rows += len(rows)
+        """Append rows, which may be many: they are not kept."""
+        count = 0
+        for count, row in enumerate(rows, 1):  # noqa: B007 - counted, and used after the loop
+            self._writer.writerow(row)
+        self.rows += count
 
     def __enter__(self) -> "CsvWriter":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._file.close()
 
 
@@ -59,7 +58,8 @@ def read_csv(folder: Path, name: str, release: str, columns: list[str] | None = 
     """Read a CSV file of a build; an empty cell reads as an empty text. `columns` limits what is kept.
 
     Raises:
-        BuildError: the file is not there, has another header, or a cell of another type.
+        BuildError: the file is not there, has another header, a line with more cells than that, or a cell of another
+            type. A line with fewer cells reads as if the rest were empty; the check `csv_schema` finds it.
     """
     path = csv_path(folder, name, release)
     expected = schema(name)
@@ -74,6 +74,9 @@ def read_csv(folder: Path, name: str, release: str, columns: list[str] | None = 
         frame = pl.read_csv(path, schema=expected, columns=columns, empty_string_is_null=False)
     except FileNotFoundError:
         raise BuildError(f"release {release}: {path} is not there; build the release again") from None
-    except pl.exceptions.PolarsError as error:
-        raise BuildError(f"release {release}: {path.name} cannot be read ({error}); build the release again") from None
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0]
+        raise BuildError(f"release {release}: {path.name} cannot be read ({reason}); build the release again") from None
+    if empty := frame.null_count().sum_horizontal().item():
+        raise BuildError(f"release {release}: {path.name} has {empty} empty cells where numbers are expected; build it again")
     return frame

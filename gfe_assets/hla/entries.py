@@ -79,8 +79,7 @@ def parse_entry(record: bytes, line: int, loci: Collection[str]) -> Entry | Skip
         locus = hla_name.partition("*")[0]
         if locus not in loci:
             return Skipped(accession, hla_name, locus, OTHER_LOCUS)
-        if not _ALLELE.fullmatch(hla_name):
-            raise Problem(f"its DE line names {hla_name[:60]!r}, which is not an allele name")
+        _check_name(hla_name)
         sequence = _sequence(record, declared)
         if not sequence:
             return Skipped(accession, hla_name, locus, DELETED)
@@ -120,11 +119,16 @@ def _accession_and_length(record: bytes) -> tuple[str, int]:
 def _allele_name(record: bytes) -> str:
     match = _DE.search(record)
     name = match[1].decode("ascii", "replace").strip() if match else ""
+    if not name:
+        raise Problem("it has no DE line with the allele name")
     if "*" not in name:
-        raise Problem(
-            f"its DE line names {name[:60]!r}, which is not an allele name" if name else "it has no DE line with the allele name"
-        )
+        _check_name(name)
     return name
+
+
+def _check_name(name: str) -> None:
+    if not _ALLELE.fullmatch(name):
+        raise Problem(f"its DE line names {name[:60]!r}, which is not an allele name")
 
 
 def _versioned(record: bytes, accession: str) -> str:

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gfe_assets.hla.checks import split_names
+from gfe_assets.hla.spelling import split_names
 from gfe_assets.hla.features import FIVE_PRIME_UTR, INTRON, KNOWN_LOCI, THREE_PRIME_UTR, structure
 from gfe_assets.hla.release import parse_release
 
@@ -99,7 +99,7 @@ def features_figure(sequences: pl.DataFrame, version: str) -> Figure:
     for locus, term, rank, alleles, known in numbers.iter_rows():
         share[loci.index(locus)][columns.index((term, rank))] = 100 * known / alleles
     figure, axes = _figure(max(6, 1.8 + 0.52 * len(columns)), 1.5 + 0.34 * max(1, len(loci)))
-    axes.set_title(f"Alleles that know a feature, in percent, release {version}", loc="left", color=_INK)
+    axes.set_title(f"Known features by position: percent of the alleles, release {version}", loc="left", color=_INK)
     _plain(axes)
     if not loci:
         _nothing(axes, "no allele")
@@ -115,6 +115,7 @@ def features_figure(sequences: pl.DataFrame, version: str) -> Figure:
     axes.set_yticks([row + 0.5 for row in range(len(loci))], loci)
     axes.invert_yaxis()
     axes.tick_params(length=0, labelsize=9)
+    axes.set_xlabel("E exon, I intron; grey where a locus has no such feature", fontsize=8, color=_MUTED, loc="left")
     return figure
 
 

@@ -8,7 +8,11 @@ about. Apprise URLs carry passwords and tokens, so a service is named by its pla
 never by its URL.
 """
 
+import logging
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -24,6 +28,8 @@ _TYPES: dict[Outcome, apprise.NotifyType] = {
     "failure": apprise.NotifyType.FAILURE,
     "canceled": apprise.NotifyType.WARNING,
 }
+_ONE_AT_A_TIME = threading.Lock()
+"""Apprise has one logger a process, and its lines do not say whose they are."""
 _HTML_WITHOUT_TABLES = ("tgram",)
 """Services that take HTML but no tables: plain text reads better there."""
 
@@ -59,21 +65,54 @@ def send(message: Message, settings: Settings) -> SendResult:
 
 def _notify(message: Message, url: str) -> str:
     """Tell one service; gives what went wrong, empty if nothing did."""
-    with apprise.LogCapture(level=apprise.logging.WARNING, fmt="%(message)s") as log:  # type: ignore[no-untyped-call]
-        service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
-        if service is None:
-            return "Apprise cannot use this URL; see https://appriseit.com/services for how it is written"
-        if "overflow=" not in url:
-            # One message a run: a service with a limit gets the beginning rather than nothing or several parts.
-            service.overflow_mode = apprise.OverflowMode.TRUNCATE
-        body, body_format = _body(message, url, service)
-        told = apprise.Apprise(service).notify(
+    with _overhearing() as reasons:
+        try:
+            service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+            if service is None:
+                return "Apprise cannot use this URL; see https://appriseit.com/services for how it is written"
+            if _tell(service, message, url):
+                return ""
+        except Exception as error:  # a plugin is not ours, and what it raises must not cost the others their alert
+            return f"the Apprise plugin failed with {type(error).__name__}"
+    return without_secrets(reasons[0], url) if reasons else "the service does not say why"
+
+
+@contextmanager
+def _overhearing() -> Iterator[list[str]]:
+    """Collect what Apprise logs at WARNING and above, and let it go nowhere else: it repeats URLs it cannot use."""
+    logger, heard = logging.getLogger(apprise.LOGGER_NAME), _Heard()
+    with _ONE_AT_A_TIME:
+        before = logger.handlers, logger.level, logger.propagate
+        logger.handlers, logger.propagate = [heard], False
+        logger.setLevel(logging.WARNING)
+        try:
+            yield heard.lines
+        finally:
+            logger.handlers, level, logger.propagate = before
+            logger.setLevel(level)
+
+
+class _Heard(logging.Handler):
+    """Keeps the lines that say anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines += [line.strip() for line in record.getMessage().splitlines() if line.strip()]
+
+
+def _tell(service: apprise.NotifyBase, message: Message, url: str) -> bool:
+    if "overflow=" not in url:
+        # One message a run: a service with a limit gets the beginning rather than nothing or several parts.
+        service.overflow_mode = apprise.OverflowMode.TRUNCATE
+    body, body_format = _body(message, url, service)
+    return bool(
+        apprise.Apprise(service).notify(
             title=message.subject, body=body, body_format=body_format, notify_type=_TYPES[message.outcome]
         )
-        if told:
-            return ""
-        reasons = [line for line in log.getvalue().splitlines() if line.strip()]
-    return without_secrets(reasons[0].strip(), url) if reasons else "the service does not say why"
+    )
 
 
 def _body(message: Message, url: str, service: apprise.NotifyBase) -> tuple[str, apprise.NotifyFormat]:
