@@ -11,6 +11,7 @@ subprocess. Peak memory is that of the largest process.
 """
 
 import argparse
+import itertools
 import json
 import random
 import resource
@@ -88,7 +89,7 @@ def load_one(folder: str, graph: str, release: str) -> dict[str, object]:
     sums: dict[str, int] = {}
     for name, count in changes.counts.items():
         sums[name.partition(".")[2]] = sums.get(name.partition(".")[2], 0) + count
-    steps = dict(zip(("read", "plan", "write"), (b - a for a, b in zip(times, times[1:], strict=False)), strict=True))
+    steps = dict(zip(("read", "plan", "write"), (b - a for a, b in itertools.pairwise(times)), strict=True))
     size = store.path.stat().st_size / 1e6
     return {
         **steps,

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from gfe_assets.alerts import alert_sensors
 from gfe_assets.commits import release_commits
 from gfe_assets.jobs import JOBS
 from gfe_assets.overview import execution_state
@@ -17,15 +18,16 @@ from gfe_assets.settings import Settings
 from gfe_assets.stages.build import gfe_csvs
 from gfe_assets.stages.load import gfe_graph
 from gfe_assets.stages.raw import raw_sequences
+from gfe_assets.stages.report import release_report
 from gfe_assets.stages.validate import graph_validation
 
 
 def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
     """The definitions of a deployment; `overrides` replace resources by name (tests, the command line's progress bars)."""
     return dg.Definitions(
-        assets=[release_commits, raw_sequences, gfe_csvs, gfe_graph, graph_validation, execution_state],
+        assets=[release_commits, raw_sequences, gfe_csvs, gfe_graph, graph_validation, release_report, execution_state],
         jobs=JOBS,
-        sensors=[commit_sensor(settings.poll_seconds)],
+        sensors=[commit_sensor(settings.poll_seconds), *alert_sensors(settings)],
         resources={**bind(settings), **overrides},
     )
 

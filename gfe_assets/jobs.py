@@ -10,13 +10,14 @@ import dagster as dg
 from gfe_assets.stages.build import gfe_csvs
 from gfe_assets.stages.load import gfe_graph
 from gfe_assets.stages.raw import raw_sequences
+from gfe_assets.stages.report import release_report
 from gfe_assets.stages.validate import graph_validation
 
 release_job = dg.define_asset_job(
     "release_job",
-    selection=dg.AssetSelection.assets(raw_sequences, gfe_csvs, gfe_graph, graph_validation),
+    selection=dg.AssetSelection.assets(raw_sequences, gfe_csvs, gfe_graph, graph_validation, release_report),
     executor_def=dg.in_process_executor,
-    description="A release from its source into the graph: raw → build → load → validate.",
+    description="A release from its source into the graph: raw → build → load → validate, and its report.",
 )
 build_job = dg.define_asset_job(
     "build_job",
@@ -26,7 +27,7 @@ build_job = dg.define_asset_job(
 )
 load_job = dg.define_asset_job(
     "load_job",
-    selection=dg.AssetSelection.assets(gfe_graph, graph_validation),
+    selection=dg.AssetSelection.assets(gfe_graph, graph_validation, release_report),
     executor_def=dg.in_process_executor,
     description="Load and validate the CSV files that are built already.",
 )

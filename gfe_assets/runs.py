@@ -4,6 +4,7 @@ In: running releases with one of the jobs in this process, oldest first, and wha
 Dagster's daemon starts; how things are printed (`cli.py`).
 """
 
+import logging
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,7 +14,9 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
+from gfe_assets.alerts import alert
 from gfe_assets.definitions import build_defs
+from gfe_assets.facts import read_facts
 from gfe_assets.hla.release import parse_release
 from gfe_assets.home import FOREGROUND_TAG, foreground_lock, open_instance
 from gfe_assets.locks import locked
@@ -21,14 +24,9 @@ from gfe_assets.partitions import add_releases
 from gfe_assets.progress import Progress
 from gfe_assets.settings import Settings
 from gfe_assets.source.open import open_source
-from gfe_assets.state import COMMIT_TAG, REASON_TAG, RELEASE_TAG, Stage, Status, status_of
+from gfe_assets.state import COMMIT_TAG, REASON_TAG, RELEASE_TAG, Status, status_of
 
-_STAGE_OF = {
-    "raw_sequences": Stage.RAW.value,
-    "gfe_csvs": Stage.BUILD.value,
-    "gfe_graph": Stage.LOAD.value,
-    "graph_validation": Stage.VALIDATE.value,
-}
+_log = logging.getLogger(__name__)
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
@@ -51,6 +49,7 @@ class RunOutcome(BaseModel):
 
 def run_release(
     instance: dg.DagsterInstance,
+    settings: Settings,
     definitions: dg.Definitions,
     release: str,
     *,
@@ -58,7 +57,7 @@ def run_release(
     parameters: dict[str, Any] | None = None,
     tags: dict[str, str] | None = None,
 ) -> RunOutcome:
-    """Run a release in this process and wait for its end. Never raises for a failed run: the outcome says why.
+    """Run a release in this process, wait for its end and report it. Never raises for a failed run: the outcome says why.
 
     `parameters` are those of `LaunchParameters`.
     """
@@ -69,7 +68,7 @@ def run_release(
         config["resources"] = {"parameters": {"config": parameters}}
     lock = foreground_lock(instance, run_id)
     with locked(lock, f"run {run_id}", 0):
-        result = definitions.resolve_job_def(job).execute_in_process(
+        definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             partition_key=release,
             run_config=config,
@@ -79,7 +78,10 @@ def run_release(
         )
     with suppress(FileNotFoundError):
         lock.unlink()
-    return outcome(instance, run_id, release, result.all_events)
+    sent = alert(instance, settings, run_id)
+    for problem in sent.problems if sent else ():
+        _log.warning("%s", problem)
+    return outcome(instance, run_id, release)
 
 
 def run_releases(
@@ -109,46 +111,24 @@ def run_releases(
     outcomes = []
     with open_instance(settings) as instance:
         for name in names:
-            outcomes.append(run_release(instance, definitions, name, job=job, parameters=parameters))
+            outcomes.append(run_release(instance, settings, definitions, name, job=job, parameters=parameters))
             if ended:
                 ended(outcomes[-1])
     return outcomes
 
 
-def outcome(instance: dg.DagsterInstance, run_id: str, release: str, events: Sequence[dg.DagsterEvent]) -> RunOutcome:
+def outcome(instance: dg.DagsterInstance, run_id: str, release: str) -> RunOutcome:
     """Read what a run came to from its tags and events."""
     run = instance.get_run_by_id(run_id)
     tags = dict(run.tags) if run else {}
-    found = RunOutcome(
+    facts = read_facts(instance, run_id)
+    return RunOutcome(
         release=release,
         commit_sha=tags.get(COMMIT_TAG, ""),
         status=status_of(run.status, tags) if run else Status.EXECUTION_FAILED,
-        reason=tags.get(REASON_TAG, ""),
+        reason=tags.get(REASON_TAG, "") or facts.cause or facts.error,
         run_id=run_id,
-        counts={},
-        checks={},
-        seconds={},
+        counts=facts.counts,
+        checks={check.name: check.passed for check in facts.checks},
+        seconds=facts.seconds,
     )
-    for event in events:
-        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
-            metadata = event.materialization.metadata
-            stage = _STAGE_OF.get(event.asset_key.to_user_string())
-            if stage and "seconds" in metadata:
-                found.seconds[stage] = float(str(metadata["seconds"].value))
-                found.counts.update(_numbers(metadata))
-        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            check = event.asset_check_evaluation_data
-            found.checks[check.check_name] = check.passed
-        elif event.event_type == dg.DagsterEventType.STEP_FAILURE and not found.reason:
-            error = event.step_failure_data.error
-            found.reason = (error.message if error else event.message or "").strip()
-    return found
-
-
-def _numbers(metadata: Any) -> dict[str, int]:
-    skipped = ("seconds", "peak_memory_mb", "dagster/row_count")
-    return {
-        name: value.value
-        for name, value in metadata.items()
-        if name not in skipped and isinstance(value, dg.IntMetadataValue) and value.value is not None
-    }

@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     github_wait_seconds: float = Field(
         300, ge=0, description="How long one request to GitHub may be put off by its rate limit or failures before giving up"
     )
+    backups_kept: int = Field(14, ge=1, description="How many sound backups are kept; older ones are removed after a new one")
+    backup_around_loads: bool = Field(
+        False, description="Back up before the first and after the last load of `gfe-assets run` and `gfe-assets sync`"
+    )
+    backup_cron: str = Field("0 2 * * *", description="When the schedule of daily backups runs, in UTC, as five cron fields")
     poll_seconds: int = Field(3600, ge=30, description="How often the commit sensor looks for new commits")
     feature_service_url: str = Field(
         "", description="Feature Service that is the authority for accessions; empty: this registry is"

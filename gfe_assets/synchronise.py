@@ -99,7 +99,7 @@ def _run_pending(
         decision = waiting[0]
         tags = {**run_tags(decision), RUN_KEY_TAG: str(decision.run_key)}
         if not instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: str(decision.run_key)}), limit=1):
-            outcomes.append(run_release(instance, definitions, decision.branch, tags=tags))
+            outcomes.append(run_release(instance, settings, definitions, decision.branch, tags=tags))
             if ended:
                 ended(outcomes[-1])
         _keep_pending(instance, waiting[1:])

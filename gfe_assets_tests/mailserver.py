@@ -2,7 +2,6 @@
 # ruff: noqa: ARG002 - aiosmtpd decides what its handlers are called with
 
 import socket
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes
@@ -67,10 +66,7 @@ def mail_server(**options: Any) -> Iterator[tuple[Inbox, int]]:
     if options.pop("login", False):
         options |= {"authenticator": inbox.authenticate, "auth_required": True}
     controller = Controller(inbox, hostname="127.0.0.1", port=free_port(), **options)
-    with warnings.catch_warnings():
-        # Servers that let people log in unencrypted exist; aiosmtpd says once more that they should not.
-        warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS")
-        controller.start()
+    controller.start()
     try:
         yield inbox, controller.port
     finally:

@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ladybug
 import polars as pl
@@ -31,11 +31,13 @@ from gfe_assets.graph.ladybug_open import connection, empty_connection, run
 from gfe_assets.graph.ladybug_query import answer
 from gfe_assets.graph.ladybug_schema import Action, read_statement
 from gfe_assets.graph.model import Edge, Node
-from gfe_assets.graph.store import Changes, EdgeChanges, NodeChanges, QueryResult
+from gfe_assets.graph.store import Changes, Contents, EdgeChanges, NodeChanges, QueryResult
 from gfe_assets.locks import locked
 from gfe_assets.progress import Progress
 
 SCHEME = "ladybug://"
+ROW_GROUP = 10_000
+"""Rows that are in memory at once when a whole graph is written: 35 MB of sequences."""
 
 
 class LadybugReader:
@@ -125,22 +127,38 @@ class LadybugStore:
 
     def apply(self, changes: Changes, progress: Progress) -> None:
         """See `GraphStore`; the graph is as it was unless everything was written, verified and is on disk."""
-        if self._lock is None:
-            raise GraphError(f"graph {self.location} is to be changed without holding its lock; use `writing` around `apply`")
+        lock = self._held_lock()
         if changes.empty:
             return
+        present = str(self._path) if self._path.exists() else ""
+        with self._remade(f"release {changes.release}") as folder:
+            Job(present, _write_steps(changes, folder)).write(folder)
+            _run(folder, lock, progress)
+
+    def replace(self, contents: Contents, progress: Progress) -> None:
+        """See `GraphStore`; the graph is as it was unless everything was written, verified and is on disk."""
+        lock = self._held_lock()
+        with self._remade("a whole graph") as folder:
+            Job("", _whole_steps(contents, folder)).write(folder)
+            _run(folder, lock, progress)
+
+    def _held_lock(self) -> int:
+        if self._lock is None:
+            raise GraphError(f"graph {self.location} is to be changed without holding its lock; use `writing` around the change")
+        return self._lock
+
+    @contextmanager
+    def _remade(self, what: str) -> Iterator[Path]:
+        """A working folder beside the graph; the graph that was made in it takes the graph's place at the end."""
         try:
             with tempfile.TemporaryDirectory(prefix=self._work_prefix, dir=self._path.parent) as name:
-                folder = Path(name)
-                steps = _write_steps(changes, folder)
-                Job(str(self._path) if self._path.exists() else "", steps).write(folder)
-                _run(folder, self._lock, progress)
-                (folder / COPY_NAME).replace(self._path)
+                yield Path(name)
+                (Path(name) / COPY_NAME).replace(self._path)
             _sync_folder(self._path.parent)
         except (OSError, pl.exceptions.PolarsError, _LoadFailed) as error:
             raise GraphError(
-                f"release {changes.release} cannot be written to graph file {self._path}: {error}; the graph is as it was "
-                f"before. {_advice(self._path.parent)}"
+                f"{what} cannot be written to graph file {self._path}: {error}; the graph is as it was before. "
+                f"{_advice(self._path.parent)}"
             ) from error
 
     @property
@@ -179,6 +197,22 @@ def _write_steps(changes: Changes, folder: Path) -> list[Step]:
     add("nodes", "update", changes.nodes)
     add("edges", "insert", changes.edges)
     add("edges", "update", changes.edges)
+    return steps
+
+
+def _whole_steps(contents: Contents, folder: Path) -> list[Step]:
+    """Write all rows of a graph, a part at a time; nodes before the edges that hang on them."""
+    steps: list[Step] = []
+    parts: tuple[tuple[Literal["nodes", "edges"], Mapping[str, pl.LazyFrame]], ...] = (
+        ("nodes", contents.nodes),
+        ("edges", contents.edges),
+    )
+    for kind, frames in parts:
+        for name, frame in frames.items():
+            step = Step(kind, name, "insert", frame.collect_schema().names(), frame.select(pl.len()).collect().item())
+            if step.rows:
+                frame.sink_parquet(folder / step.file, compression="uncompressed", row_group_size=ROW_GROUP)
+                steps.append(step)
     return steps
 
 

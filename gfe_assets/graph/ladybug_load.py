@@ -21,6 +21,7 @@ from typing import Any, Literal
 import ladybug
 
 from gfe_assets.errors import GfeError, GraphError
+from gfe_assets.graph.ladybug_compact import compact, mostly_free, number
 from gfe_assets.graph.ladybug_open import connection, create, run
 from gfe_assets.graph.ladybug_schema import Action, count_statement, match_statement, write_statement
 from gfe_assets.graph.model import EDGE_BY_TYPE, NODE_BY_LABEL, Edge, Node
@@ -80,10 +81,12 @@ def load(job: Job) -> None:
     with connection(copy, read_only=False) as connected:
         before = _counts(connected)
         _apply(connected, job.steps)
-        connected.execute("CHECKPOINT")
+        run(connected, "CHECKPOINT")
     left = copy.with_name(f"{COPY_NAME}.wal")
     if left.exists() and left.stat().st_size:
         raise GraphError("the embedded database left changes outside its file")
+    if mostly_free(copy):
+        compact(copy)
     with connection(copy, read_only=True) as connected:
         _verify(connected, job.steps, before)
     descriptor = os.open(copy, os.O_RDONLY)
@@ -95,13 +98,13 @@ def _apply(connected: ladybug.Connection, steps: list[Step]) -> None:
     total = {kind: sum(step.rows for step in steps if step.kind == kind) for kind in ("nodes", "edges")}
     done = {"nodes": 0, "edges": 0}
     for step in steps:
-        connected.execute(write_statement(_SCHEMA[step.name], step.action, step.columns, step.file))
+        run(connected, write_statement(_SCHEMA[step.name], step.action, step.columns, step.file))
         done[step.kind] += step.rows
         _say(what=f"{step.kind} written", done=done[step.kind], total=total[step.kind])
 
 
 def _counts(connected: ladybug.Connection) -> dict[str, int]:
-    return {name: _number(connected, count_statement(what)) for name, what in _SCHEMA.items()}
+    return {name: number(connected, count_statement(what)) for name, what in _SCHEMA.items()}
 
 
 def _verify(connected: ladybug.Connection, steps: list[Step], before: dict[str, int]) -> None:
@@ -113,15 +116,11 @@ def _verify(connected: ladybug.Connection, steps: list[Step], before: dict[str, 
     wrong = [f"{name} {counts[name]} instead of {number}" for name, number in expected.items() if counts[name] != number]
     for step in steps:
         wanted = 0 if step.action == "delete" else step.rows
-        found = _number(connected, match_statement(_SCHEMA[step.name], step.columns, step.file))
+        found = number(connected, match_statement(_SCHEMA[step.name], step.columns, step.file))
         if found != wanted:
             wrong.append(f"{found} of the rows to {step.action} in {step.name} instead of {wanted}")
     if wrong:
         raise GraphError(f"after writing, the copy does not hold what it should: {'; '.join(wrong)}")
-
-
-def _number(connected: ladybug.Connection, statement: str) -> int:
-    return int(run(connected, statement).get_as_arrow().column(0)[0].as_py())
 
 
 def _say(**message: Any) -> None:

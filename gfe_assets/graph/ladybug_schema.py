@@ -44,6 +44,16 @@ def read_statement(what: Node | Edge, columns: Sequence[str]) -> str:
     return f"MATCH {_pattern(what)} RETURN {', '.join(f'{_value(what, name)} AS {name}' for name in columns)}"
 
 
+def column_names(what: Node | Edge) -> list[str]:
+    """The columns of a file with everything: a node's properties, or an edge's ends and properties."""
+    return [*(_keys(what) if isinstance(what, Edge) else ()), *(each.name for each in what.properties)]
+
+
+def export_statement(what: Node | Edge, file: str) -> str:
+    """Write all nodes of a label or edges of a type to a Parquet file."""
+    return f"COPY ({read_statement(what, column_names(what))}) TO '{file}'"
+
+
 def write_statement(what: Node | Edge, action: Action, columns: Sequence[str], file: str) -> str:
     """Delete, insert or update the nodes or edges whose rows are in a Parquet file with these columns, in this order."""
     if action == "insert":

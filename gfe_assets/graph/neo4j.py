@@ -14,7 +14,8 @@ from typing import NamedTuple
 import neo4j
 
 from gfe_assets.errors import GraphError
-from gfe_assets.graph.neo4j_connect import Address, connected, translated
+from gfe_assets.graph.neo4j_connect import connected
+from gfe_assets.graph.neo4j_errors import Address, translated
 from gfe_assets.graph.neo4j_lock import WriterLock, writer_lock
 from gfe_assets.graph.neo4j_read import Neo4jReader
 from gfe_assets.graph.neo4j_schema import ensure_schema, refuse_foreign
@@ -93,14 +94,18 @@ class Neo4jStore:
             raise GraphError(f"graph {self.location} is to be changed without holding its lock; use `writing` around `apply`")
         if changes.empty:
             return
-        try:
-            with self._session(self._held.driver) as session, translated(self._address):
+        with self._session(self._held.driver) as session:
+            with translated(self._address):
                 refuse_foreign(session, self.location)
                 ensure_schema(session, self.location)
-                apply_changes(BatchWriter(session, self._held.lock, self._batch_seconds), changes, progress)
-        except GraphError as error:
-            message = f"release {changes.release} is not loaded: {error}. What was written stays, marked incomplete; loading it again repairs it"
-            raise type(error)(message) from error
+            try:
+                with translated(self._address):
+                    apply_changes(BatchWriter(session, self._held.lock, self._batch_seconds), changes, progress)
+            except GraphError as error:
+                raise type(error)(
+                    f"release {changes.release} is not loaded: {error}. What was written stays and is marked incomplete; "
+                    "loading the release again repairs it"
+                ) from error
 
     def _reader(self, driver: neo4j.Driver) -> Neo4jReader:
         with self._session(driver) as session, translated(self._address):

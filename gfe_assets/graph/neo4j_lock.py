@@ -22,7 +22,7 @@ import neo4j
 from neo4j import exceptions
 
 from gfe_assets.errors import GraphBusy, GraphUnavailable
-from gfe_assets.graph.neo4j_connect import Address, is_blocked, reason, translated
+from gfe_assets.graph.neo4j_errors import Address, is_blocked, reason, translated
 
 LABEL = "_GfeWriter"
 """Label of the lock nodes; they are never committed, so it only shows up in the list of constraints."""

@@ -14,14 +14,13 @@ from typing import Any
 
 import neo4j
 import neo4j.graph
-import neo4j.spatial
 import neo4j.time
 import polars as pl
 
 from gfe_assets.errors import GraphError
 from gfe_assets.graph.frames import edge_schema, node_schema
 from gfe_assets.graph.model import NODE_BY_LABEL, Edge, Node
-from gfe_assets.graph.neo4j_connect import Address, translated
+from gfe_assets.graph.neo4j_errors import Address, translated
 from gfe_assets.graph.store import QueryResult
 
 _GROUPED = "WITH row, toInteger(rand() * 64) AS part WITH part, collect(row) AS rows RETURN rows"
@@ -65,7 +64,7 @@ class Neo4jReader:
             raise GraphError("this query would end the work of others; queries only read")
 
         def answer(transaction: neo4j.ManagedTransaction) -> QueryResult:
-            result = transaction.run(statement, dict(parameters or {}))  # type: ignore[arg-type] # it is the user's own
+            result = transaction.run(statement, dict(parameters or {}))
             return QueryResult(list(result.keys()), [[_plain(value) for value in row] for row in result.values()])
 
         with translated(self._address), self._session(neo4j.READ_ACCESS, _FETCH) as session:
@@ -75,7 +74,7 @@ class Neo4jReader:
         """The one column of the result. Asked where writes go, so that a cluster's newest state is seen."""
 
         def read(transaction: neo4j.ManagedTransaction) -> list[Any]:
-            return transaction.run(statement).value()  # type: ignore[arg-type] # built from the schema declaration
+            return transaction.run(statement).value()
 
         with translated(self._address), self._session(neo4j.WRITE_ACCESS, fetch) as session:
             return session.execute_read(read)
@@ -90,29 +89,29 @@ class Neo4jReader:
             return pl.DataFrame(list(rows), schema=dict(schema), orient="row")
         except (TypeError, pl.exceptions.PolarsError) as error:
             raise GraphError(
-                f"graph server {self._address.location}: some {name} have values of other types than this program writes ({error}); "
-                "correct them, or delete them and load the releases again"
+                f"graph server {self._address.location}: some {name} have values of other types than this program writes "
+                f"({error}); correct them, or delete them and load the releases again"
             ) from error
 
 
 def _plain(value: Any) -> Any:
     """A value as Python, JSON and the other store have it."""
-    if isinstance(value, neo4j.graph.Node):
-        return {"_label": next(iter(sorted(value.labels)), ""), **_properties(value)}
-    if isinstance(value, neo4j.graph.Relationship):
-        return {"_type": value.type, **_properties(value)}
-    if isinstance(value, neo4j.graph.Path):
-        return {
-            "nodes": [_plain(each) for each in value.nodes],
-            "relationships": [_plain(each) for each in value.relationships],
-        }
-    if isinstance(value, (neo4j.time.Date, neo4j.time.Time, neo4j.time.DateTime, neo4j.time.Duration)):
-        return value.iso_format()
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return value
+    match value:
+        case neo4j.graph.Node():
+            plain: Any = {"_label": min(value.labels, default=""), **_properties(value)}
+        case neo4j.graph.Relationship():
+            plain = {"_type": value.type, **_properties(value)}
+        case neo4j.graph.Path():
+            plain = {"nodes": [*map(_plain, value.nodes)], "relationships": [*map(_plain, value.relationships)]}
+        case neo4j.time.Date() | neo4j.time.Time() | neo4j.time.DateTime() | neo4j.time.Duration():
+            plain = value.iso_format()
+        case list() | tuple():
+            plain = [*map(_plain, value)]
+        case dict():
+            plain = {key: _plain(each) for key, each in value.items()}
+        case _:
+            plain = value
+    return plain
 
 
 def _properties(entity: neo4j.graph.Entity) -> dict[str, Any]:

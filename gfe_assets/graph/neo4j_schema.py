@@ -50,12 +50,12 @@ def ensure_schema(session: neo4j.Session, location: str) -> None:
     if missing:
         listed = ", ".join(f"{label}.{key}" for label, (key,) in sorted(missing))
         raise GraphError(
-            f"graph server {location}: {listed} cannot be made unique, because constraints of other properties have the names that "
-            "begin with gfe_assets_; drop those and run this again"
+            f"graph server {location}: {listed} cannot be made unique, because constraints of other properties have the names "
+            "of ours (gfe_assets_…); drop those and run this again"
         )
 
 
-def refuse_foreign(session: neo4j.Session, address_location: str) -> None:
+def refuse_foreign(session: neo4j.Session, location: str) -> None:
     """Recognise a database that the reference pipeline filled: GFE nodes, but no record of which releases they are from.
 
     Raises:
@@ -64,11 +64,11 @@ def refuse_foreign(session: neo4j.Session, address_location: str) -> None:
     releases, gfes = (session.run(f"MATCH (n:{node.label}) RETURN count(n)").single(strict=True)[0] for node in (RELEASE, GFE))
     if releases or not gfes:
         return
-    by_reference = (GFE.label, (_REFERENCE_KEY,)) in _present(session, _CONSTRAINTS)
+    reference = (GFE.label, (_REFERENCE_KEY,)) in _present(session, _CONSTRAINTS)
+    sign = f", and {GFE.label}.{_REFERENCE_KEY} is unique as in gfe-db" if reference else ""
     raise GraphError(
-        f"graph server {address_location} has {gfes:,} GFE nodes that this program did not load (there is no Release node"
-        f"{f', and {GFE.label}.{_REFERENCE_KEY} is unique as in gfe-db' if by_reference else ''}); bring them to its schema with "
-        "`gfe-assets adopt`, or name an empty database in GFE_GRAPH_DATABASE"
+        f"graph server {location} has {gfes:,} GFE nodes that this program did not load (there is no Release node{sign}); "
+        "bring them to its schema with `gfe-assets adopt`, or name an empty database in GFE_GRAPH_DATABASE"
     )
 
 

@@ -19,7 +19,7 @@ from gfe_assets.errors import GraphError
 from gfe_assets.graph.frames import ENDS, node_schema
 from gfe_assets.graph.model import EDGE_BY_TYPE, NODE_BY_LABEL, RELEASE, Edge, Node
 from gfe_assets.graph.neo4j_batches import batches
-from gfe_assets.graph.neo4j_connect import reason
+from gfe_assets.graph.neo4j_errors import reason
 from gfe_assets.graph.neo4j_lock import WriterLock
 from gfe_assets.graph.store import Changes
 from gfe_assets.progress import Progress
@@ -62,7 +62,7 @@ class BatchWriter:
             @neo4j.unit_of_work(timeout=self._seconds)
             def work(transaction: neo4j.ManagedTransaction, rows: list[tuple[Any, ...]] = rows) -> int:
                 self._lock.check()
-                return int(transaction.run(step.statement, rows=rows).single(strict=True)[0])  # type: ignore[arg-type]
+                return int(transaction.run(step.statement, rows=rows).single(strict=True)[0])
 
             try:
                 found = self._session.execute_write(work)
@@ -70,8 +70,8 @@ class BatchWriter:
                 raise _undeletable(step, error) from error
             if step.whole and found != len(rows):
                 raise GraphError(
-                    f"{len(rows) - found} of {len(rows)} {step.name} {step.kind} could not be written, because nodes they belong to are "
-                    "gone: another client changes the graph; run this again"
+                    f"{len(rows) - found} of {len(rows)} {step.name} {step.kind} could not be written, because nodes they "
+                    "need are gone: another client changes the graph"
                 )
             yield len(rows)
 
@@ -83,21 +83,17 @@ def apply_changes(writer: BatchWriter, changes: Changes, progress: Progress) -> 
         as `BatchWriter.write`.
     """
     final = pl.DataFrame([dict(changes.release_row)], schema=node_schema(RELEASE))
-    steps = list(_steps(changes))
+    first = _release(final.with_columns(complete=pl.lit(False)))
+    steps = [first, *(step for step in _steps(changes) if len(step.frame))]
     totals: dict[str, int] = {}
     for step in steps:
         totals[step.kind] = totals.get(step.kind, 0) + len(step.frame)
     done = dict.fromkeys(totals, 0)
-    _run(writer, _release(final.with_columns(complete=pl.lit(False))))
     for step in steps:
         for rows in writer.write(step):
             done[step.kind] += rows
             progress(f"{step.kind} written", done[step.kind], totals[step.kind])
-    _run(writer, _release(final))
-
-
-def _run(writer: BatchWriter, step: Step) -> None:
-    for _ in writer.write(step):
+    for _ in writer.write(_release(final)):
         pass
 
 
@@ -113,41 +109,43 @@ def _steps(changes: Changes) -> Iterator[Step]:
         yield Step("nodes", node.label, merge_nodes(node, change.insert.columns), change.insert)
         yield Step("nodes", node.label, set_nodes(node, change.update.columns), change.update)
     for edge, edge_change in edges.items():
-        yield Step("edges", edge.type, merge_edges(edge, edge_change.insert.columns), edge_change.insert)
-        yield Step("edges", edge.type, merge_edges(edge, edge_change.update.columns), edge_change.update)
+        for frame in (edge_change.insert, edge_change.update):
+            yield Step("edges", edge.type, merge_edges(edge, frame.columns), frame)
     for edge, edge_change in edges.items():
-        yield Step("edges", edge.type, delete_edges(edge), edge_change.delete.select(ENDS), whole=False)
+        yield Step("edges", edge.type, delete_edges(edge, edge_change.delete.columns), edge_change.delete, whole=False)
     for node, change in nodes.items():
-        yield Step("nodes", node.label, delete_nodes(node), change.delete.select(node.key), whole=False)
+        yield Step("nodes", node.label, delete_nodes(node, change.delete.columns), change.delete, whole=False)
 
 
 def merge_nodes(node: Node, columns: list[str]) -> str:
     """Statement that makes nodes where they are missing and sets the other columns."""
-    return f"UNWIND $rows AS row MERGE {_node('n', node, columns, node.key)}{_set('n', columns, {node.key})} RETURN count(*)"
+    return f"UNWIND $rows AS row MERGE {_node('n', node, columns)}{_set('n', columns, {node.key})} RETURN count(*)"
 
 
 def set_nodes(node: Node, columns: list[str]) -> str:
     """Statement that sets columns of nodes that exist; properties that are no column stay."""
-    return f"UNWIND $rows AS row MATCH {_node('n', node, columns, node.key)}{_set('n', columns, {node.key})} RETURN count(*)"
+    return f"UNWIND $rows AS row MATCH {_node('n', node, columns)}{_set('n', columns, {node.key})} RETURN count(*)"
 
 
-def delete_nodes(node: Node) -> str:
+def delete_nodes(node: Node, columns: list[str]) -> str:
     """Statement that deletes nodes; fails where one has a relationship."""
-    return f"UNWIND $rows AS row MATCH {_node('n', node, [node.key], node.key)} DELETE n RETURN count(*)"
+    return f"UNWIND $rows AS row MATCH {_node('n', node, columns)} DELETE n RETURN count(*)"
 
 
 def merge_edges(edge: Edge, columns: list[str]) -> str:
     """Statement that makes relationships where they are missing and sets their columns."""
-    return f"UNWIND $rows AS row {_ends(edge, columns)} MERGE (a)-[r:{edge.type}]->(b){_set('r', columns, set(ENDS))} RETURN count(*)"
+    made = f"MERGE (a)-[r:{edge.type}]->(b){_set('r', columns, set(ENDS))}"
+    return f"UNWIND $rows AS row {_ends(edge, columns)} {made} RETURN count(*)"
 
 
-def delete_edges(edge: Edge) -> str:
+def delete_edges(edge: Edge, columns: list[str]) -> str:
     """Statement that deletes relationships."""
-    return f"UNWIND $rows AS row {_ends(edge, ENDS)} MATCH (a)-[r:{edge.type}]->(b) DELETE r RETURN count(*)"
+    return f"UNWIND $rows AS row {_ends(edge, columns)} MATCH (a)-[r:{edge.type}]->(b) DELETE r RETURN count(*)"
 
 
-def _node(variable: str, node: Node, columns: list[str], column: str) -> str:
-    return f"({variable}:{node.label} {{{node.key}: row[{columns.index(column)}]}})"
+def _node(variable: str, node: Node, columns: list[str], column: str = "") -> str:
+    """Pattern of a node whose key is in `column` (default: the column of that name)."""
+    return f"({variable}:{node.label} {{{node.key}: {_value(columns, column or node.key)}}})"
 
 
 def _ends(edge: Edge, columns: list[str]) -> str:
@@ -157,16 +155,21 @@ def _ends(edge: Edge, columns: list[str]) -> str:
 
 
 def _set(variable: str, columns: list[str], besides: set[str]) -> str:
-    """Assignments of all other columns, by position; null removes a property."""
-    values = [f"{variable}.{name} = row[{place}]" for place, name in enumerate(columns) if name not in besides]
+    """Assignments of all other columns; null removes a property."""
+    values = [f"{variable}.{name} = {_value(columns, name)}" for name in columns if name not in besides]
     return f" SET {', '.join(values)}" if values else ""
+
+
+def _value(columns: list[str], name: str) -> str:
+    """A value of a row; rows are lists in the order of `columns`, which is a third faster than maps."""
+    return f"row[{columns.index(name) if name in columns else 'null'}]"
 
 
 def _undeletable(step: Step, error: exceptions.ConstraintError) -> GraphError:
     if _UNDELETABLE not in str(error):
         return GraphError(f"{step.name} {step.kind} cannot be written: {reason(error)}")
     return GraphError(
-        f"{step.name} nodes that no release has any more cannot be deleted, because other programs have tied relationships to them "
-        f"({reason(error)}); find them with MATCH (n:{step.name})-[r]-() WHERE NOT type(r) IN {sorted(EDGE_BY_TYPE)} RETURN n, r, delete "
-        "those relationships and run this again"
+        f"{step.name} nodes that no release has any more cannot be deleted, because other programs have tied relationships to "
+        f"them ({reason(error)}); delete those relationships: MATCH (n:{step.name})-[r]-() WHERE NOT type(r) IN "
+        f"{sorted(EDGE_BY_TYPE)} RETURN n, r finds them"
     )

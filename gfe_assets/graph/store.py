@@ -61,6 +61,17 @@ class Changes:
         return not self.nodes and not self.edges
 
 
+@dataclass(frozen=True)
+class Contents:
+    """A whole graph that is not read yet: a lazy frame for every label and every type, with all columns in order.
+
+    No key comes twice, no edge either, and every edge has both its nodes.
+    """
+
+    nodes: Mapping[str, pl.LazyFrame]
+    edges: Mapping[str, pl.LazyFrame]
+
+
 class QueryResult(NamedTuple):
     """Rows of a query in the order of `columns`; values are plain Python (nodes and edges as dicts)."""
 
@@ -112,6 +123,16 @@ class GraphStore(Protocol):
 
     def apply(self, changes: Changes, progress: Progress) -> None:
         """Write `changes`; the caller holds `writing`. Afterwards the release is complete in the graph, or it is not marked so.
+
+        Raises:
+            GraphError: could not be written; the message says in which state the graph was left.
+        """
+
+    def replace(self, contents: Contents, progress: Progress) -> None:
+        """Make the graph hold `contents` and nothing else, reading them bit by bit; the caller holds `writing`.
+
+        A store that is not transactional marks all releases incomplete before it touches anything else, and puts the
+        `Release` nodes of `contents` in place last; doing it again repairs one that was killed.
 
         Raises:
             GraphError: could not be written; the message says in which state the graph was left.

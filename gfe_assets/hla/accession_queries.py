@@ -44,6 +44,11 @@ def sequences_of(connection: Connection, key: FeatureKey, accessions: Iterable[i
     return found
 
 
+def count_rows(connection: Connection) -> int:
+    """How many accessions there are."""
+    return int(connection.execute(sa.select(sa.func.count()).select_from(FEATURES)).scalar_one())
+
+
 def rows_in_file_order(connection: Connection) -> Iterator[AccessionRow]:
     """All rows by locus, gene order and accession, reading one feature at a time."""
     keys = [FeatureKey(*key) for key in connection.execute(sa.select(*_KEY).distinct())]

@@ -27,6 +27,7 @@ __all__ = [
     "Registry",
     "ServiceRegistry",
     "accession_rows",
+    "local_registry",
     "open_registry",
     "read_accessions",
     "write_accessions",
@@ -52,3 +53,8 @@ def open_registry(settings: Settings) -> Registry | ServiceRegistry:
     if not settings.feature_service_url:
         return registry
     return ServiceRegistry(FeatureService(settings.feature_service_url), registry)
+
+
+def local_registry(registry: Registry | ServiceRegistry) -> Registry:
+    """The registry in our own database: the one that is backed up, be it the authority or a cache."""
+    return registry.cache if isinstance(registry, ServiceRegistry) else registry

@@ -4,7 +4,7 @@ In: entries, the accessions of their features, groups; the four CSV files that e
 have (`records.py`), alignments (`alignments.py`), the order of a build (`build.py`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,14 +27,16 @@ Accessions = Mapping[tuple[FeatureKey, str], int]
 class Named:
     """GFE name by allele, rows by file name, and what was noticed on the way.
 
-    `coding` holds what stands in `all_cds` already, which has one row for each distinct one.
+    `coding` has the row of each GFE in `all_cds` (one each: alleles that share a GFE share their coding sequence, and
+    where entries disagree the first one counts, and is noted), with the allele that it is from.
     """
 
     names: dict[str, str] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
-    coding: set[tuple[str, str, str]] = field(default_factory=set)
+    coding: dict[str, tuple[CdsRow, str]] = field(default_factory=dict)
     without_cds: list[str] = field(default_factory=list)
     partly_annotated: list[PartlyAnnotated] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def note(self, entry: Entry, name: str) -> None:
         """Remember the name of an allele, and whether its entry annotates it completely."""
@@ -51,6 +53,9 @@ class Named:
                     left_out=entry.left_out,
                 )
             )
+        if entry.left_out:
+            parts = ", ".join(entry.left_out)
+            self.notes.append(f"{entry.hla_name} has {parts}, which {entry.locus} does not have: its GFE name is without")
 
 
 def write_alleles(
@@ -71,7 +76,7 @@ def write_alleles(
             sequences.write([_sequence_row(entry, name, version)])
             features.write(_feature_rows(entry, name, parts, version))
             grouped.write(_group_rows(entry, name, groups, version))
-            cds.write(_cds_rows(entry, name, named.coding))
+            cds.write(_cds_rows(entry, name, named))
             if count % _EVERY == 0 or count == len(entries):
                 progress("alleles written", count, len(entries))
         named.rows = {writer.path.name: writer.rows for writer in writers}
@@ -124,12 +129,15 @@ def _group_rows(entry: Entry, name: str, groups: Groups, version: str) -> list[G
     ]
 
 
-def _cds_rows(entry: Entry, name: str, coding: set[tuple[str, str, str]]) -> Iterator[CdsRow]:
-    """The coding sequence of an allele, unless it has none or it is in `coding`, to which it is added."""
+def _cds_rows(entry: Entry, name: str, named: Named) -> list[CdsRow]:
+    """The coding sequence of an allele, if it has one and is the first of its GFE."""
     if not (entry.translation and entry.cds):
-        return
+        return []
     bases = "".join([entry.bases(*span) for span in entry.cds])
-    known = (name, bases, entry.translation)
-    if known not in coding:
-        coding.add(known)
-        yield CdsRow(name, seq_id(bases), bases, seq_id(entry.translation), entry.translation)
+    row = CdsRow(name, seq_id(bases), bases, seq_id(entry.translation), entry.translation)
+    first, of_allele = named.coding.setdefault(name, (row, entry.hla_name))
+    if first is row:
+        return [row]
+    if first != row:
+        named.notes.append(f"{entry.hla_name} has another CDS than {of_allele}, whose GFE it shares: all_cds has that one")
+    return []

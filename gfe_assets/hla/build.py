@@ -143,7 +143,7 @@ def _write(
     """Write every file of the build but the manifest, which is returned without checks."""
     release = given.release
     named = write_alleles(release, collected.entries, accessions, groups, folder, progress)
-    notes = _left_out(named)
+    notes = list(named.notes)
     if parameters.align:
         notes += write_alignments(folder, release, parameters.loci, given.msf_files, named.names, progress=progress)
     errors = folder / f"errors.{release}.ndjson"
@@ -155,15 +155,6 @@ def _write(
         raise BuildError(f"release {release}: {error}; make room or choose another GFE_DATA_URI and run it again") from error
     rows = {**named.rows, errors.name: len(collected.rejected), used.name: len(accessions)}
     return _manifest(given, parameters, collected, named, _listed(folder, rows), len(accessions), notes)
-
-
-def _left_out(named: Named) -> list[str]:
-    """A note on every allele with parts that its locus does not have."""
-    return [
-        f"{allele.hla_name} has {', '.join(allele.left_out)}, which its locus does not have; its GFE name is without"
-        for allele in named.partly_annotated
-        if allele.left_out
-    ]
 
 
 def _listed(folder: Path, rows: Mapping[str, int]) -> tuple[CsvFile, ...]:

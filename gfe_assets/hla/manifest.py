@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from gfe_assets import __version__
 from gfe_assets.errors import BuildError
 from gfe_assets.source.models import Commit
 
@@ -102,8 +103,6 @@ class Manifest(BaseModel):
 
     def same_input(self, fingerprint: str, parameters: BuildParameters) -> bool:
         """Whether building again would read the same content with the same parameters and code."""
-        from gfe_assets import __version__  # noqa: PLC0415 - the package's own version, known when asked
-
         return (self.fingerprint, self.parameters, self.code_version) == (fingerprint, parameters, __version__)
 
 
@@ -139,6 +138,8 @@ def read_manifest(folder: Path, release: str) -> Manifest:
         return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise BuildError(f"release {release} has no build in {folder}: build it first (gfe-assets run {release})") from None
+    except OSError as error:
+        raise BuildError(f"release {release}: {path} cannot be read ({error.strerror or error})") from None
     except ValidationError:
         raise BuildError(f"release {release}: {path} cannot be understood; build the release again") from None
 

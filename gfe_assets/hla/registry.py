@@ -23,7 +23,7 @@ from sqlalchemy.engine import Connection
 from gfe_assets.errors import RegistryError
 from gfe_assets.hla.accession_database import REGISTRY, AccessionDatabase
 from gfe_assets.hla.accession_files import write_accessions
-from gfe_assets.hla.accession_queries import Numbers, insert, numbers_of, rows_in_file_order, sequences_of
+from gfe_assets.hla.accession_queries import Numbers, count_rows, insert, numbers_of, rows_in_file_order, sequences_of
 from gfe_assets.hla.accession_rows import AccessionRow, checked_digest, digest_of, located, named
 from gfe_assets.hla.feature_service import FeatureService
 from gfe_assets.hla.features import FeatureKey
@@ -38,6 +38,13 @@ class ImportResult(NamedTuple):
 
     new: int
     known: int
+
+
+class Comparison(NamedTuple):
+    """How a registry stands to some rows: those it lacks or has otherwise, and how many it has besides them."""
+
+    missing: int
+    extra: int
 
 
 class Registry:
@@ -146,6 +153,24 @@ class Registry:
         """
         with self._database.read() as connection:
             return write_accessions(rows_in_file_order(connection), path)
+
+    def compare(self, rows: Iterable[AccessionRow]) -> Comparison:
+        """Compare with rows from elsewhere, each given once.
+
+        Raises:
+            RegistryError: a row is wrong; names its place.
+        """
+        checked = [(row, checked_digest(row)) for row in rows]
+        with self._database.read() as connection:
+            numbers = numbers_of(connection, (row.key for row, _ in checked))
+            total = count_rows(connection)
+        known = sum(numbers.get(row.key, {}).get(digest) == row.accession for row, digest in checked)
+        return Comparison(missing=len(checked) - known, extra=total - known)
+
+    def authority(self) -> str:
+        """Who numbers in this registry: nobody yet (empty), `LOCAL`, or the URL of the Feature Service whose cache it is."""
+        with self._database.read() as connection:
+            return str(connection.execute(sa.select(REGISTRY.c.authority)).scalar_one())
 
     def check_authority(self, authority: str) -> None:
         """Say whether this registry can be the cache of the Feature Service `authority`, before it is asked anything.

@@ -42,6 +42,11 @@ class ServiceRegistry:
         """The service and its cache, for messages."""
         return f"{self._service.name} (cached in {self._cache.name})"
 
+    @property
+    def cache(self) -> Registry:
+        """The local registry that keeps every answer of the service."""
+        return self._cache
+
     def close(self) -> None:
         """Close the connection and let go of the cache."""
         self._service.close()

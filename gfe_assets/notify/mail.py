@@ -94,7 +94,8 @@ def _hand_over(mail: EmailMessage, recipients: list[str], settings: Settings) ->
             connection.starttls(context=ssl.create_default_context())
         if settings.smtp_user:
             connection.login(settings.smtp_user, settings.smtp_password.get_secret_value())
-        return connection.send_message(mail, sender_address(settings), recipients)
+        # Not send_message: it writes ">From" where a line begins with "From".
+        return connection.sendmail(sender_address(settings), recipients, mail.as_bytes())
     finally:
         # The mail is accepted or refused by now; a farewell that fails changes neither.
         with contextlib.suppress(OSError, smtplib.SMTPException):

@@ -17,9 +17,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gfe_assets.hla.spelling import split_names
 from gfe_assets.hla.features import FIVE_PRIME_UTR, INTRON, KNOWN_LOCI, THREE_PRIME_UTR, structure
 from gfe_assets.hla.release import parse_release
+from gfe_assets.hla.spelling import split_names
 
 DPI = 110
 _INK, _MUTED, _BAR, _ABSENT = "#1f2328", "#59636e", "#2f6db5", "#f0f1f3"
@@ -77,6 +77,8 @@ def alleles_figure(sequences: pl.DataFrame, version: str) -> Figure:
     """Bars of alleles per locus, each with its number."""
     numbers = alleles_per_locus(sequences)
     figure, axes = _figure(8, 1.1 + 0.32 * max(1, numbers.height))
+    if numbers.is_empty():
+        _nothing(axes, "no allele")
     bars = axes.barh(numbers["locus"].to_list(), numbers["alleles"].to_list(), color=_BAR, height=0.7)
     axes.bar_label(bars, fmt="{:,.0f}", padding=4, color=_INK, fontsize=9)
     axes.invert_yaxis()

@@ -33,8 +33,8 @@ table { border-collapse: collapse; font-size: 14px; } th, td { padding: 4px 14px
 code { font: 13px ui-monospace, Consolas, monospace; } img { max-width: 100%; height: auto; } a { color: #0969da; }
 """
 _URL_SAFE = "%/:?=&#@+,;!$()*'~[]"
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#|~&!$])")
-_LIST_OR_RULE = re.compile(r"^(\d*)([-+=.])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&])")
+_BLOCK_START = re.compile(r"^(\d*)([-+.)#])(?=[-+#\s]|$)")
 
 
 def as_markdown(report: ReleaseReport, pictures: Mapping[str, bytes] | None = None) -> str:
@@ -205,7 +205,7 @@ def _table(headers: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _safe(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    return _LIST_OR_RULE.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", " ".join(text.split())))
+    return _BLOCK_START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", " ".join(text.split())))
 
 
 def _code(text: str) -> str:
