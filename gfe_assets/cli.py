@@ -156,6 +156,48 @@ def query(
         console.print_rows(result.columns, result.rows)
 
 
+@app.command()
+def backup(
+    reason: Annotated[str, typer.Option(help="Why it is made; becomes part of its name.", metavar="TEXT")] = "manual",
+) -> None:
+    """Back up the graph and the accession registry; the newest backups are kept."""
+    from gfe_assets import console
+    from gfe_assets.backups import make_backup
+
+    settings = console.load_settings()
+    with console.progress() as listener:
+        console.print_backup(make_backup(settings, listener, reason))
+
+
+@app.command()
+def backups(as_json: Json = False) -> None:
+    """List the backups, oldest first, each checked byte by byte."""
+    from gfe_assets import console
+    from gfe_assets.graph.backup_folder import list_backups
+
+    records = [state.record() for state in list_backups(console.load_settings().backups_folder)]
+    if as_json:
+        typer.echo(json.dumps(records, indent=1))
+    else:
+        console.print_backups(records)
+
+
+@app.command()
+def restore(
+    name: Annotated[str, typer.Argument(help="A backup of `gfe-assets backups`, or the path of a backup's folder.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a graph that is not empty; it is backed up before.")
+    ] = False,
+) -> None:
+    """Make the graph and the accession registry what they were when a backup was made."""
+    from gfe_assets import console
+    from gfe_assets.backups import restore_backup
+
+    settings = console.load_settings()
+    with console.progress() as listener:
+        console.print_restored(restore_backup(settings, listener, name, replace=replace))
+
+
 @accessions_app.command("import")
 def import_accessions(
     origin: Annotated[str, typer.Argument(help="A CSV or Parquet file, or the URL of a Feature Service.", metavar="FILE|URL")],

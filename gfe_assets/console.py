@@ -5,7 +5,7 @@ In: printing with rich. Out: what is printed. Results go to standard output, pro
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from gfe_assets.progress import Progress, silent
 from gfe_assets.settings import Settings
 
 if TYPE_CHECKING:  # these import dagster, which takes a second
+    from gfe_assets.graph.backup_format import BackupManifest
+    from gfe_assets.graph.restore import Restored
     from gfe_assets.runs import RunOutcome
     from gfe_assets.source.cursor import Tick
     from gfe_assets.state import ReleaseState
@@ -94,6 +96,58 @@ def print_states(states: Iterable["ReleaseState"]) -> None:
         out.print("No release has been run yet. Start with: gfe-assets run RELEASE, or gfe-assets demo")
         return
     print_rows(["release", "commit", "status", "ended (UTC)", "reason"], rows)
+
+
+def print_backup(manifest: "BackupManifest") -> None:
+    """What a new backup holds."""
+    out.print(f"{manifest.name}: {_held(manifest)}, {manifest.size / 1e6:,.1f} MB", markup=False)
+
+
+def print_backups(records: Sequence[Mapping[str, Any]]) -> None:
+    """The backups as a table; what is wrong with a damaged one stands below."""
+    if not records:
+        out.print("There is no backup yet. Make one with: gfe-assets backup")
+        return
+    rows = [
+        (
+            record["name"],
+            (record["created_at"] or "")[:16].replace("T", " "),
+            _span(record["releases"]),
+            record["nodes"],
+            record["edges"],
+            record["accessions"],
+            f"{record['bytes'] / 1e6:,.1f} MB",
+            "[green]yes[/green]" if record["intact"] else "[red]NO[/red]",
+        )
+        for record in records
+    ]
+    print_rows(["backup", "made (UTC)", "releases", "nodes", "edges", "accessions", "size", "intact"], rows)
+    for record in records:
+        if record["problem"]:
+            out.print(record["problem"], markup=False)
+
+
+def print_restored(restored: "Restored") -> None:
+    """What the graph is now, and what to do about releases that it had before."""
+    if restored.before:
+        out.print(f"the graph that was here is backup {restored.before}", markup=False)
+    out.print(
+        f"{restored.backup} is restored: {len(restored.releases)} releases, {restored.nodes:,} nodes, {restored.edges:,} edges"
+        f"; {restored.accessions_added:,} accessions added to the registry",
+        markup=False,
+    )
+    if restored.gone:
+        out.print(f"not in this backup: {', '.join(restored.gone)}; to load again: gfe-assets run {' '.join(restored.gone)}")
+
+
+def _held(manifest: "BackupManifest") -> str:
+    nodes, edges = sum(manifest.nodes.values()), sum(manifest.edges.values())
+    return f"{len(manifest.releases)} releases, {nodes:,} nodes, {edges:,} edges, {manifest.accessions:,} accessions"
+
+
+def _span(releases: Sequence[str]) -> str:
+    """`3190 – 3220 (3)` for many, the names themselves for a few."""
+    return ", ".join(releases) if len(releases) <= 3 else f"{releases[0]} – {releases[-1]} ({len(releases)})"
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:

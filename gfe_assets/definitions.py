@@ -13,8 +13,10 @@ from gfe_assets.commits import release_commits
 from gfe_assets.jobs import JOBS
 from gfe_assets.overview import execution_state
 from gfe_assets.resources import bind
+from gfe_assets.schedules import daily_backup
 from gfe_assets.sensors import commit_sensor
 from gfe_assets.settings import Settings
+from gfe_assets.stages.backup import graph_backup
 from gfe_assets.stages.build import gfe_csvs
 from gfe_assets.stages.load import gfe_graph
 from gfe_assets.stages.raw import raw_sequences
@@ -25,9 +27,19 @@ from gfe_assets.stages.validate import graph_validation
 def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
     """The definitions of a deployment; `overrides` replace resources by name (tests, the command line's progress bars)."""
     return dg.Definitions(
-        assets=[release_commits, raw_sequences, gfe_csvs, gfe_graph, graph_validation, release_report, execution_state],
+        assets=[
+            release_commits,
+            raw_sequences,
+            gfe_csvs,
+            gfe_graph,
+            graph_validation,
+            release_report,
+            graph_backup,
+            execution_state,
+        ],
         jobs=JOBS,
         sensors=[commit_sensor(settings.poll_seconds), *alert_sensors(settings)],
+        schedules=[daily_backup(settings.backup_cron)],
         resources={**bind(settings), **overrides},
     )
 

@@ -1,4 +1,4 @@
-"""The jobs: all four stages, only the build, only the load.
+"""The jobs: all four stages, only the build, only the load; backup and restore.
 
 In: which assets a job runs and how. Out: what the assets do (`stages/`), when jobs run (`sensors.py`).
 
@@ -7,6 +7,7 @@ A run is one process: its stages follow each other strictly, and runs go side by
 
 import dagster as dg
 
+from gfe_assets.stages.backup import graph_backup, restore_graph
 from gfe_assets.stages.build import gfe_csvs
 from gfe_assets.stages.load import gfe_graph
 from gfe_assets.stages.raw import raw_sequences
@@ -31,4 +32,21 @@ load_job = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="Load and validate the CSV files that are built already.",
 )
-JOBS = [release_job, build_job, load_job]
+backup_job = dg.define_asset_job(
+    "backup_job",
+    selection=dg.AssetSelection.assets(graph_backup),
+    executor_def=dg.in_process_executor,
+    description="A backup of the graph and the accession registry.",
+)
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="The graph made equal to a backup, after a backup of the graph that is there.",
+)
+def restore_job() -> None:
+    """One op."""
+    restore_graph()
+
+
+JOBS = (release_job, build_job, load_job, backup_job, restore_job)

@@ -5,9 +5,7 @@ Dagster's daemon starts; how things are printed (`cli.py`).
 """
 
 import logging
-import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from logging import Logger
 from typing import Any
 
@@ -15,11 +13,12 @@ import dagster as dg
 from pydantic import BaseModel
 
 from gfe_assets.alerts import alert
+from gfe_assets.backups import backups_around
 from gfe_assets.definitions import build_defs
 from gfe_assets.facts import read_facts
+from gfe_assets.foreground import Interrupted, run_in_foreground
 from gfe_assets.hla.release import parse_release
-from gfe_assets.home import FOREGROUND_TAG, foreground_lock, open_instance
-from gfe_assets.locks import locked
+from gfe_assets.home import open_instance
 from gfe_assets.partitions import add_releases
 from gfe_assets.progress import Progress
 from gfe_assets.settings import Settings
@@ -27,7 +26,6 @@ from gfe_assets.source.open import open_source
 from gfe_assets.state import COMMIT_TAG, REASON_TAG, RELEASE_TAG, Status, status_of
 
 _log = logging.getLogger(__name__)
-_QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
 class RunOutcome(BaseModel):
@@ -56,32 +54,32 @@ def run_release(
     job: str = "release_job",
     parameters: dict[str, Any] | None = None,
     tags: dict[str, str] | None = None,
+    ended: Callable[[RunOutcome], None] | None = None,
 ) -> RunOutcome:
     """Run a release in this process, wait for its end and report it. Never raises for a failed run: the outcome says why.
 
-    `parameters` are those of `LaunchParameters`.
+    `parameters` are those of `LaunchParameters`; `ended` is told the outcome, an interrupted run's too.
+
+    Raises:
+        Interrupted: somebody asked the process to stop; nothing else should be run then.
     """
     add_releases(instance, [release])
-    run_id = str(uuid.uuid4())
-    config: dict[str, Any] = {"loggers": _QUIET}
-    if parameters and job != "load_job":
-        config["resources"] = {"parameters": {"config": parameters}}
-    lock = foreground_lock(instance, run_id)
-    with locked(lock, f"run {run_id}", 0):
-        definitions.resolve_job_def(job).execute_in_process(
-            instance=instance,
-            partition_key=release,
-            run_config=config,
-            tags={RELEASE_TAG: release, FOREGROUND_TAG: "true", **(tags or {})},
-            run_id=run_id,
-            raise_on_error=False,
-        )
-    with suppress(FileNotFoundError):
-        lock.unlink()
+    config = {"resources": {"parameters": {"config": parameters}}} if parameters and job != "load_job" else None
+    run_tags = {RELEASE_TAG: release, **(tags or {})}
+    interrupted: Interrupted | None = None
+    try:
+        run_id = run_in_foreground(instance, definitions, job, config=config, partition_key=release, tags=run_tags).run_id
+    except Interrupted as error:
+        interrupted, run_id = error, error.run_id
     sent = alert(instance, settings, run_id)
     for problem in sent.problems if sent else ():
         _log.warning("%s", problem)
-    return outcome(instance, run_id, release)
+    found = outcome(instance, run_id, release)
+    if ended:
+        ended(found)
+    if interrupted:
+        raise interrupted
+    return found
 
 
 def run_releases(
@@ -98,6 +96,7 @@ def run_releases(
     Raises:
         ReleaseNameError: a text is no release.
         ReleaseNotFound: the source does not have one of them; nothing is run then.
+        BackupError: a backup before or after them was asked for and failed; without the one before nothing is run.
     """
     names = [release.name for release in sorted({parse_release(text) for text in releases})]
     source = open_source(settings)
@@ -109,11 +108,9 @@ def run_releases(
 
     definitions = build_defs(settings, progress=progress)
     outcomes = []
-    with open_instance(settings) as instance:
+    with open_instance(settings) as instance, backups_around(instance, definitions, settings, loads=job != "build_job"):
         for name in names:
-            outcomes.append(run_release(instance, settings, definitions, name, job=job, parameters=parameters))
-            if ended:
-                ended(outcomes[-1])
+            outcomes.append(run_release(instance, settings, definitions, name, job=job, parameters=parameters, ended=ended))
     return outcomes
 
 

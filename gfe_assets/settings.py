@@ -172,6 +172,11 @@ class Settings(BaseSettings):
         return folder_of(self.data_uri)
 
     @property
+    def backups_folder(self) -> Path:
+        """Where backups of the graph and the registry are."""
+        return self.data_folder / "backups"
+
+    @property
     def graph_location(self) -> str:
         """`graph_uri`, or the embedded default inside the data folder."""
         return self.graph_uri or f"ladybug://{self.data_folder / 'graph' / 'gfe.lbdb'}"

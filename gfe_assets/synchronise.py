@@ -13,6 +13,7 @@ from typing import get_args
 
 import dagster as dg
 
+from gfe_assets.backups import backups_around
 from gfe_assets.commits import (
     RUN_KEY_TAG,
     call_off_replaced,
@@ -95,14 +96,13 @@ def _run_pending(
 ) -> list[RunOutcome]:
     definitions = build_defs(settings, progress=lambda _: listener)
     outcomes = []
-    while waiting := _pending(instance):
-        decision = waiting[0]
-        tags = {**run_tags(decision), RUN_KEY_TAG: str(decision.run_key)}
-        if not instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: str(decision.run_key)}), limit=1):
-            outcomes.append(run_release(instance, settings, definitions, decision.branch, tags=tags))
-            if ended:
-                ended(outcomes[-1])
-        _keep_pending(instance, waiting[1:])
+    with backups_around(instance, definitions, settings, loads=bool(_pending(instance))):
+        while waiting := _pending(instance):
+            decision = waiting[0]
+            tags = {**run_tags(decision), RUN_KEY_TAG: str(decision.run_key)}
+            if not instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: str(decision.run_key)}), limit=1):
+                outcomes.append(run_release(instance, settings, definitions, decision.branch, tags=tags, ended=ended))
+            _keep_pending(instance, waiting[1:])
     return outcomes
 
 

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from gfe_assets.errors import GraphBusy, GraphError
 from gfe_assets.graph.compare import (
@@ -20,7 +18,7 @@ from gfe_assets.graph.compare import (
 )
 from gfe_assets.graph.frames import edge_schema, node_schema, read_graph
 from gfe_assets.graph.ladybug import LadybugStore
-from gfe_assets.graph.model import EDGES, GFE, IPD_ALLELE, NODES
+from gfe_assets.graph.model import EDGES, GFE, IPD_ALLELE, NODES, Property
 from gfe_assets.graph.neo4j import Neo4jStore
 from gfe_assets.graph.store import Changes, EdgeChanges, GraphStore, NodeChanges
 from gfe_assets.graph.sync import plan
@@ -80,102 +78,45 @@ def test_the_same_release_again_changes_nothing(store: GraphStore) -> None:
     assert state(store) == oracle({"390": OLD})
 
 
-def test_sixty_releases_keep_their_lists_exact(store: GraphStore) -> None:
-    names = [f"3{minor}0" for minor in range(61)]
-    scrambled = sorted(names, key=lambda name: name[::-1])
-    known: dict[str, Version] = {}
-    for name in scrambled[:5]:
-        load(store, Version(name, (A1,)), known)
+def test_a_list_of_sixty_releases_is_kept_exactly(store: GraphStore) -> None:
+    load(store, OLD)
+    names = [f"3{minor}0" for minor in range(60)]
     edges = pl.DataFrame({"source": [A1.gfe], "target": [A1.name], "releases": [names]}, schema=edge_schema(EDGES[0]))
-    row = {**desired(known[names[0]]).nodes["Release"].row(0, named=True)} if names[0] in known else None
-    release = row or desired(known[scrambled[0]]).nodes["Release"].row(0, named=True)
     nothing = edges.clear()
+    release = desired(OLD).nodes["Release"].row(0, named=True)
     with store.writing("test", 5):
-        store.apply(Changes(release["name"], {}, {"HAS_IPD_ALLELE": EdgeChanges(nothing, edges, nothing)}, release), silent)
-    with store.reader() as reader:
-        assert reader.read_edges(EDGES[0]).get_column("releases").to_list() == [names]
+        store.apply(Changes("390", {}, {EDGES[0].type: EdgeChanges(nothing, edges, nothing)}, release), silent)
+    assert state(store)[1][EDGES[0].type][A1.gfe, A1.name] == {"releases": names}
 
 
-@given(number=st.integers(0, 10**6), text=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_values_come_back_as_they_were_written(new_store: MakeStore, number: int, text: str) -> None:
-    """Every label and type with odd texts, missing values, large numbers and the longest sequences there are."""
-    store = new_store()
-    nodes = {}
-    for node in NODES:
-        rows = []
-        for variant in range(2):
-            row = {name: value(kind, variant, number, text) for name, kind in node_schema(node).items()}
-            rows.append({**row, node.key: f"{text} {variant}"})
-        nodes[node.label] = pl.DataFrame(rows, schema=node_schema(node))
-    edges = {}
-    for edge in EDGES:
-        rows = [
-            {
-                **{name: value(kind, variant, number, text) for name, kind in edge_schema(edge).items()},
-                "source": f"{text} {variant}",
-                "target": f"{text} {1 - variant}",
-            }
-            for variant in range(2)
-        ]
-        edges[edge.type] = pl.DataFrame(rows, schema=edge_schema(edge))
-    release = {**nodes["Release"].row(0, named=True), "complete": True}
-    nodes["Release"] = pl.DataFrame([release], schema=dict(nodes["Release"].schema))
-    replace(store, nodes, edges, release)
+@pytest.mark.parametrize("text", ['it\'s "quoted" `so` \\ $row {x}', "Ω→𝄞 é", "HLA-A|1|EXON|1; DROP", " ", "NULL"])
+def test_values_come_back_as_they_were_written(store: GraphStore, text: str) -> None:
+    """Every label and type, with odd texts, missing values, a large number and the longest sequences there are."""
+    nodes = {node.label: pl.DataFrame(odd_rows(node.properties, {}, text), schema=node_schema(node)) for node in NODES}
+    ends = {"source": text, "target": text}
+    edges = {edge.type: pl.DataFrame(odd_rows(edge.properties, ends, text), schema=edge_schema(edge)) for edge in EDGES}
+    nodes["Release"] = nodes["Release"].head(1)
+    changes = Changes(
+        text,
+        {label: NodeChanges(frame, frame.clear(), frame.clear()) for label, frame in nodes.items()},
+        {type_: EdgeChanges(frame, frame.clear(), frame.clear()) for type_, frame in edges.items()},
+        nodes["Release"].row(0, named=True),
+    )
+    with store.writing("test", 5):
+        store.apply(changes, silent)
     with store.reader() as reader:
         graph = read_graph(reader, bulky=True)
+    found = {**graph.nodes, **graph.edges}
     for name, frame in {**nodes, **edges}.items():
-        found = {**graph.nodes, **graph.edges}[name]
-        assert found.sort(found.columns[:2]).equals(frame.sort(frame.columns[:2])), name
+        assert found[name].sort(frame.columns[0]).equals(frame.sort(frame.columns[0])), name
 
 
-def value(kind: pl.DataType, variant: int, number: int, text: str) -> object:
-    """A value of a type; the second variant has nothing."""
-    if variant:
-        return None
-    return {pl.String(): text + "A" * 17_000, pl.Int64(): number, pl.Boolean(): True}.get(kind, [text, "3100", "390"])
-
-
-def replace(store: GraphStore, nodes: dict[str, pl.DataFrame], edges: dict[str, pl.DataFrame], release: dict) -> None:
-    """Take out whatever is in the graph, then write these nodes and edges."""
-    with store.writing("test", 5):
-        with store.reader() as reader:
-            present = read_graph(reader)
-        if any(len(frame) for frame in present.nodes.values()):
-            store.apply(
-                Changes(
-                    release["name"],
-                    {
-                        node.label: NodeChanges(
-                            present.nodes[node.label].clear(), present.nodes[node.label].clear(), frame.select(node.key)
-                        )
-                        for node in NODES
-                        if node.label != "Release" and len(frame := present.nodes[node.label])
-                    },
-                    {
-                        type_: EdgeChanges(frame.clear(), frame.clear(), frame.select("source", "target"))
-                        for type_, frame in present.edges.items()
-                        if len(frame)
-                    },
-                    release,
-                ),
-                silent,
-            )
-        store.apply(
-            Changes(
-                release["name"],
-                {
-                    label: NodeChanges(frame, frame.clear(), frame.clear().select(frame.columns[0]))
-                    for label, frame in nodes.items()
-                },
-                {
-                    type_: EdgeChanges(frame, frame.clear(), frame.clear().select("source", "target"))
-                    for type_, frame in edges.items()
-                },
-                release,
-            ),
-            silent,
-        )
+def odd_rows(properties: tuple[Property, ...], ends: dict[str, str], text: str) -> list[dict[str, object]]:
+    """Two rows: one with values, one that has nothing but its key or ends."""
+    values: dict[str, object] = {"STRING": text, "INT64": 2**53 + 1, "BOOL": True, "STRING[]": [text, "3100", "390"]}
+    row = {each.name: values[each.type] + "A" * 17_000 if each.bulky else values[each.type] for each in properties}  # type: ignore[operator]
+    other = {name: f"other {end}" for name, end in ends.items()} or {properties[0].name: f"other {text}"}
+    return [{**row, **ends}, other]
 
 
 def test_an_update_without_the_sequence_keeps_it(store: GraphStore) -> None:
@@ -236,7 +177,6 @@ def test_answers_are_plain_python(store: GraphStore) -> None:
         ("MATCH (g:GFE) DETACH DELETE g", "would change the graph"),
         ("CREATE (:GFE {name: 'x'})", "only read"),
         ("MATCH (g:GFE RETURN g", "cannot answer this query"),
-        ("MATCH (g:GFE {name: $name}) RETURN g", "cannot answer this query.*name"),
         ("RETURN 1; MATCH (g:GFE) RETURN g", "more than one statement|cannot answer this query"),
         ("  ", "is empty"),
     ],
@@ -259,7 +199,7 @@ def test_changes_that_do_not_fit_the_graph_are_refused(store: GraphStore) -> Non
     update = desired(NEW).nodes[IPD_ALLELE.label].filter(pl.col("name") == A3.name)
     nodes = {IPD_ALLELE.label: NodeChanges(update.clear(), update, update.clear().select("name"))}
     release = desired(OLD).nodes["Release"].row(0, named=True)
-    with store.writing("test", 1), pytest.raises(GraphError, match=r"release 390.*1.*IPD_Allele"):
+    with store.writing("test", 1), pytest.raises(GraphError, match=r"release 390.*IPD_Allele"):
         store.apply(Changes("390", nodes, {}, release), silent)
     assert A3.name not in state(store)[0]["IPD_Allele"]
 

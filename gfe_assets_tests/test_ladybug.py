@@ -26,7 +26,7 @@ from gfe_assets.graph.compare import (
 )
 from gfe_assets.graph.frames import ENDS, read_graph
 from gfe_assets.graph.ladybug import LadybugStore
-from gfe_assets.graph.ladybug_compact import compact
+from gfe_assets.graph.ladybug_compact import compact, mostly_free
 from gfe_assets.graph.model import EDGE_BY_TYPE, GFE, IPD_ALLELE, NODE_BY_LABEL
 from gfe_assets.graph.open import open_store
 from gfe_assets.graph.store import Changes, NodeChanges
@@ -340,7 +340,12 @@ def test_a_file_written_anew_holds_the_same_graph_in_less_room(
         load(store, version)
     monkeypatch.chdir(tmp_path)
     before = state(store), store.path.stat().st_size
+    assert not mostly_free(store.path), "small files are left as they are"
+    monkeypatch.setattr("gfe_assets.graph.ladybug_compact.SMALL_FILE", 0)
+    monkeypatch.setattr("gfe_assets.graph.ladybug_compact.MOST_FREE", 0.05)
+    assert mostly_free(store.path)
     compact(store.path)
+    assert not mostly_free(store.path)
     assert state(store) == before[0]
     assert store.path.stat().st_size <= before[1]
     assert leftovers(store) == []

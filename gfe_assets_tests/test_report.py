@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gfe_assets.hla.changes import Allele, Reannotated, ReleaseChanges, Renamed, Resequenced
@@ -126,7 +126,7 @@ Run
 
 Counts
   alleles  41,234
-  gfes     39,876
+  GFEs     39,876
 
 Written
   GFE insert  312
@@ -212,6 +212,7 @@ FRAME_OF_ALERT = {"html", "head", "meta", "title", "body", "div", "h1", "h2", "p
 
 
 @given(NASTY, NASTY, NASTY, NASTY)
+@settings(deadline=None)
 def test_nothing_in_the_facts_becomes_markup_of_the_alert(name: str, summary: str, error: str, commit: str):
     check = CheckLine(name=name, passed=False, summary=summary)
     report = run("failure", "BUILD_FAILED", checks=(check,), error=error, commit_message=commit)
@@ -298,6 +299,11 @@ def test_every_kind_of_change_is_listed_with_what_it_was_and_what_it_is():
     assert "### GFEs that no allele has any more (1)\n\n- `HLA-Bw1-2`" in text
 
 
+def test_what_matters_stands_before_the_long_lists():
+    titles = re.findall(r"^## (.*)", as_markdown(release(checks=(GOOD,), counts_after={"GFE": 1}), {"p": b""}), re.M)
+    assert titles == ["Counts", "What changed", "Checks", "Pictures", "The changes one by one"]
+
+
 def test_a_release_without_changes_and_one_without_a_release_before_say_so():
     assert "Compared with 3.57.0, no allele has changed." in as_markdown(release(changes=ReleaseChanges(5, 5)))
     alone = as_markdown(release(changes=None))
@@ -338,6 +344,7 @@ FRAME_OF_PAGE |= {"tbody", "tr", "th", "td", "a", "code"}
 
 
 @given(NASTY, NASTY, NASTY, NASTY)
+@settings(deadline=None)
 def test_nothing_in_the_facts_becomes_markup_of_the_page(note: str, summary: str, name: str, commit: str):
     report = release(
         notes=(f"{note} end",),

@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import apprise
+import hypothesis
 import pytest
 import trustme
 from hypothesis import given
@@ -340,6 +341,7 @@ TOKEN = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-
 
 
 @given(user=TOKEN, password=TOKEN, path=TOKEN)
+@hypothesis.settings(deadline=None)
 def test_no_part_of_a_url_that_may_be_a_secret_survives_in_a_reason(user: str, password: str, path: str):
     url = f"json://{user}:{password}@h/{path}"
     cleaned = without_secrets(f"<<{url}>> <<{password}>> <<{path}>>", url)

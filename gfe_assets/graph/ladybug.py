@@ -144,7 +144,9 @@ class LadybugStore:
 
     def _held_lock(self) -> int:
         if self._lock is None:
-            raise GraphError(f"graph {self.location} is to be changed without holding its lock; use `writing` around the change")
+            raise GraphError(
+                f"graph {self.location} is to be changed without holding its lock; use `writing` around the change"
+            )
         return self._lock
 
     @contextmanager

@@ -108,6 +108,11 @@ _RULES = (
         "database {database!r} has nodes twice that must be unique ({reason}); merge them, or name an empty database",
     ),
     _Rule(
+        lambda error, _: "too large to index" in reason(error),
+        GraphError,
+        "a value is too long for its index: {reason}",
+    ),
+    _Rule(
         lambda _, code: code.startswith("Neo.ClientError.Statement."),
         GraphError,
         "the graph cannot answer this query: {reason}",

@@ -95,21 +95,22 @@ def _wait(
     driver: neo4j.Driver, session: neo4j.Session, address: Address, purpose: str, wait_seconds: float
 ) -> neo4j.Transaction:
     deadline = time.monotonic() + wait_seconds
+    seconds = _SHORTEST_SECONDS
     told = False
     while True:
-        seconds = max(_SHORTEST_SECONDS, min(_SLICE_SECONDS, deadline - time.monotonic()))
         transaction = _attempt(driver, session, address, purpose, seconds)
         if transaction:
             return transaction
         holder = _holder(driver, address)
+        if not told:
+            _log.info("%s waits up to %g seconds for %s, which is writing the graph", purpose, wait_seconds, holder)
+            told = True
         if time.monotonic() >= deadline:
             raise GraphBusy(
                 f"{purpose}: the graph at {address.location} is being written by {holder}, which did not finish within "
                 f"{wait_seconds:g} seconds; try again when it has"
             )
-        if not told:
-            _log.info("%s waits up to %g seconds for %s, which is writing the graph", purpose, wait_seconds, holder)
-            told = True
+        seconds = max(_SHORTEST_SECONDS, min(_SLICE_SECONDS, deadline - time.monotonic()))
 
 
 def _attempt(

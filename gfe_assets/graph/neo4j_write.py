@@ -21,7 +21,7 @@ from gfe_assets.graph.model import EDGE_BY_TYPE, NODE_BY_LABEL, RELEASE, Edge, N
 from gfe_assets.graph.neo4j_batches import batches
 from gfe_assets.graph.neo4j_errors import reason
 from gfe_assets.graph.neo4j_lock import WriterLock
-from gfe_assets.graph.store import Changes
+from gfe_assets.graph.store import Changes, NodeChanges
 from gfe_assets.progress import Progress
 
 BATCH_SECONDS = 300.0
@@ -103,7 +103,9 @@ def _release(row: pl.DataFrame) -> Step:
 
 def _steps(changes: Changes) -> Iterator[Step]:
     """What to write between the two states of the `Release` node, in the order in which it can be done."""
-    nodes = {NODE_BY_LABEL[label]: change for label, change in changes.nodes.items() if label != RELEASE.label}
+    nodes = {NODE_BY_LABEL[label]: change for label, change in changes.nodes.items()}
+    if RELEASE in nodes:
+        nodes[RELEASE] = _others(nodes[RELEASE], changes.release)
     edges = {EDGE_BY_TYPE[type_]: change for type_, change in changes.edges.items()}
     for node, change in nodes.items():
         yield Step("nodes", node.label, merge_nodes(node, change.insert.columns), change.insert)
@@ -115,6 +117,15 @@ def _steps(changes: Changes) -> Iterator[Step]:
         yield Step("edges", edge.type, delete_edges(edge, edge_change.delete.columns), edge_change.delete, whole=False)
     for node, change in nodes.items():
         yield Step("nodes", node.label, delete_nodes(node, change.delete.columns), change.delete, whole=False)
+
+
+def _others(change: NodeChanges, release: str) -> NodeChanges:
+    """Changes of `Release` nodes without the node of the release that is written first and last."""
+    insert, update, delete = (
+        frame.filter(pl.col(RELEASE.key) != release) if len(frame) else frame
+        for frame in (change.insert, change.update, change.delete)
+    )
+    return NodeChanges(insert, update, delete)
 
 
 def merge_nodes(node: Node, columns: list[str]) -> str:

@@ -4,8 +4,9 @@ In: two frames of `gfe_sequences`, before and after. Out: reading them (`csvs.py
 (`graph/sync.py` compares keys of the graph, not alleles of releases), showing it (`notify/`).
 
 An allele is known by its accession number, the accession without its sequence version: `HLA00001` of
-`HLA00001.4`. The number stays when an allele is renamed; the version counts up when its entry's sequence is
-corrected or extended. So a name that moves to another accession number is one allele deleted and one new.
+`HLA00001.4`. The number stays when an allele is renamed; the version changes when its entry's sequence is
+corrected or extended, mostly upwards (3.22.0 takes HLA01893 from 2 back to 1, to a shorter sequence). A name
+that moves to another accession number is one allele deleted and one new.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Renamed(NamedTuple):
 class Resequenced(NamedTuple):
     """An allele whose accession version or sequence is another; `name` is the later one, accessions are with version.
 
-    `sequence_changed` is False where only the version counted up.
+    `sequence_changed` is False where only the version is another.
     """
 
     name: str

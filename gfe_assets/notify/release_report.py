@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 
-from gfe_assets.hla.changes import ReleaseChanges
 from gfe_assets.notify.models import ReleaseReport
 from gfe_assets.notify.wording import counted, difference, duration, first_line, is_link, moment, number, some, words
 
@@ -44,12 +43,13 @@ def as_markdown(report: ReleaseReport, pictures: Mapping[str, bytes] | None = No
         _safe(_summary(report)),
         _facts(report),
         *_counts(report),
-        *_changes(report),
+        *_totals(report),
         *_checks(report),
+        *_pictures(pictures or {}),
+        *_changes(report),
         *_skipped(report),
         *_notes(report),
         *_timings(report),
-        *_pictures(pictures or {}),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -104,16 +104,17 @@ def _counts(report: ReleaseReport) -> Iterable[str]:
         yield _table(("in the graph", "before", "after", "difference"), rows)
 
 
+def _totals(report: ReleaseReport) -> Iterable[str]:
+    if report.changes is not None:
+        yield "## What changed"
+        yield _table(("what", "count"), [(words(name), number(count)) for name, count in report.changes.counts.items()])
+
+
 def _changes(report: ReleaseReport) -> Iterable[str]:
     changes = report.changes
-    if changes is None:
+    if changes is None or changes.empty:
         return
-    yield "## What changed"
-    yield _table(("what", "count"), [(words(name), number(count)) for name, count in changes.counts.items()])
-    yield from _change_lists(changes)
-
-
-def _change_lists(changes: ReleaseChanges) -> Iterable[str]:
+    yield "## The changes one by one"
     yield from _list("New alleles", changes.new, lambda a: f"`{_code(a.name)}` {_safe(a.accession)}, `{_code(a.gfe)}`")
     yield from _list(
         "Renamed alleles", changes.renamed, lambda a: f"{_safe(a.accession)}: `{_code(a.before)}` is now `{_code(a.after)}`"

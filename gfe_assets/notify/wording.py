@@ -6,6 +6,15 @@ In: small pure functions from values to words. Out: where the words stand (`repo
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
+_SPELLED = {
+    "gfe": "GFE",
+    "gfes": "GFEs",
+    "cds": "CDS",
+    "csv": "CSV",
+    "resequenced": "re-sequenced",
+    "reannotated": "re-annotated",
+}
+
 
 def number(value: int) -> str:
     """`45123` → `45,123`."""
@@ -40,8 +49,8 @@ def moment(time: datetime) -> str:
 
 
 def words(name: str) -> str:
-    """A key as words: `gfes_new`, `GFE.insert` → `gfes new`, `GFE insert`."""
-    return name.replace("_", " ").replace(".", " ")
+    """A key as words: `gfes_new`, `GFE.insert` → `GFEs new`, `GFE insert`."""
+    return " ".join(_SPELLED.get(word, word) for word in name.replace("_", " ").replace(".", " ").split())
 
 
 def cut(text: str, limit: int, rest: str) -> str:
