@@ -9,7 +9,7 @@ from typing import NamedTuple
 QUALIFIER = "FT" + " " * 19
 Table = Sequence[tuple[str, str] | tuple[str, str, str]]
 
-SEQUENCE = "GATTACAGCC" "ATGGCTAAAC" "GTAAGTTTAG" "CCCTTTGGGA" "AATTTCCCGG" "TGATAAGCTC"
+SEQUENCE = "GATTACAGCCATGGCTAAACGTAAGTTTAGCCCTTTGGGAAATTTCCCGGTGATAAGCTC"
 """60 bases: 5'UTR 1..10, exon 1 11..20, intron 1 21..30, exon 2 31..52, 3'UTR 53..60."""
 TABLE: Table = (
     ("UTR", "1..10"),

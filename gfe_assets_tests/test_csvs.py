@@ -17,6 +17,7 @@ CONTRACT = {  # DESIGN.md, section 3, literally
     "all_cds": "gfe_name bp_seq_id bp_sequence aa_seq_id aa_sequence",
     "all_alignments": "label seq_id gfe_name hla_name length rank imgt_release bp_sequence aa_sequence",
 }
+HEADER = CONTRACT["all_groups"].replace(" ", ",").encode() + b"\n"
 NUMBERS = {"length", "accession", "rank"}
 GROUP = GroupRow("HLA-Aw1", "HLA00001.4", "HLA-A*01:01", "HLA-A*01:01:01G", "G", "HLA-A", "3.58.0")
 
@@ -28,7 +29,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_s
 def written(tmp_path):
     """Write the bytes of an `all_groups` file, header included, and read it."""
 
-    def write(body, header=CONTRACT["all_groups"].replace(" ", ",").encode() + b"\n"):
+    def write(body, header=HEADER):
         csv_path(tmp_path, "all_groups", "3580").write_bytes(header + body)
         return read_csv(tmp_path, "all_groups", "3580")
 
@@ -102,7 +103,9 @@ def test_a_missing_file_is_named(tmp_path):
         read_csv(tmp_path, "all_groups", "3580")
 
 
-@pytest.mark.parametrize("header", [b"", b"\n", b"gfe_name\n", b"allele_id,gfe_name,hla_name,ard_id,ard_name,locus,imgt_release\n"])
+@pytest.mark.parametrize(
+    "header", [b"", b"\n", b"gfe_name\n", b"allele_id,gfe_name,hla_name,ard_id,ard_name,locus,imgt_release\n"]
+)
 def test_another_header_is_refused(written, header):
     with pytest.raises(BuildError, match=r"^release 3580: all_groups\.3580\.csv has the columns .* where gfe_name, allele_id"):
         written(b"", header)
@@ -114,7 +117,9 @@ def test_another_header_is_refused(written, header):
     ids=["a cell too many", "a quote left open", "no UTF-8"],
 )
 def test_a_file_that_is_no_csv_is_refused(written, body):
-    with pytest.raises(BuildError, match=r"^release 3580: all_groups\.3580\.csv cannot be read \(.*\); build the release again$"):
+    with pytest.raises(
+        BuildError, match=r"^release 3580: all_groups\.3580\.csv cannot be read \(.*\); build the release again$"
+    ):
         written(body)
 
 
@@ -137,3 +142,11 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path):
     csv_path(tmp_path, "all_groups", "3580").mkdir()
     with pytest.raises(BuildError, match="cannot be read"):
         read_csv(tmp_path, "all_groups", "3580")
+
+
+def test_a_folder_name_that_looks_like_a_pattern_is_only_a_name(tmp_path):
+    folder = tmp_path / "releases [3-5]*?"
+    folder.mkdir()
+    with CsvWriter(folder, "all_groups", "3580") as writer:
+        writer.write([GROUP])
+    assert [GroupRow(*row) for row in read_csv(folder, "all_groups", "3580").iter_rows()] == [GROUP]

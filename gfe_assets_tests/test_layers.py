@@ -49,17 +49,25 @@ def modules_below(folder):
     )
 
 
-@pytest.fixture(scope="module", params=PLAIN)
-def fresh(request, tmp_path_factory):
-    """What a new interpreter with an empty home saw while it imported every module of a package."""
-    home = tmp_path_factory.mktemp("home")
-    names = modules_below(request.param)
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(PACKAGE.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+def probe(home, package, names, path):
+    """Import modules in a new interpreter with an empty environment; gives what it loaded and what `package` touched."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", PROBE, str(PACKAGE), *names], cwd=home, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", PROBE, str(package), *names],
+        cwd=home,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module", params=PLAIN)
+def fresh(request, tmp_path_factory):
+    """What a new interpreter with an empty home saw while it imported every module of a package."""
+    return probe(tmp_path_factory.mktemp("home"), PACKAGE, modules_below(request.param), str(PACKAGE.parent))
 
 
 def test_the_plain_packages_never_import_dagster(fresh):
@@ -75,6 +83,13 @@ def test_arrows_go_one_way(fresh):
     upper = {"stages", "definitions", "jobs", "sensors", "schedules", "resources", "state", "cli", "runs"}
     own = [name.split(".")[1] for name in fresh["modules"] if name.startswith("gfe_assets.")]
     assert sorted(upper & set(own)) == []
+
+
+def test_the_probe_sees_what_a_module_does_when_it_is_imported(tmp_path):
+    (tmp_path / "reads.py").write_text("import pathlib\nTEXT = pathlib.Path(__file__).read_text()\n")
+    seen = probe(tmp_path, tmp_path, ["reads"], str(tmp_path))
+    assert len(seen["touched"]) == 1
+    assert "reads.py" in seen["touched"][0]
 
 
 def test_every_module_of_the_package_is_looked_at():

@@ -119,9 +119,9 @@ def _row(path: Path, line: int, header: Sequence[str], fields: Sequence[str]) ->
 
 def _read_parquet(path: Path) -> Iterator[AccessionRow]:
     try:
-        columns = list(pl.read_parquet_schema(path))
+        columns = pl.scan_parquet(path, glob=False).collect_schema().names()
         _places(path, columns)
-        frame = pl.read_parquet(path, columns=list(COLUMNS)).select(
+        frame = pl.read_parquet(path, columns=list(COLUMNS), glob=False).select(
             pl.col(name).cast(kind) for name, kind in _PARQUET_SCHEMA.items()
         )
     except pl.exceptions.PolarsError as error:
@@ -148,5 +148,7 @@ def _write_csv(rows: Iterable[AccessionRow], file: IO[bytes]) -> int:
 
 def _write_parquet(rows: Iterable[AccessionRow], file: IO[bytes]) -> int:
     frame = pl.DataFrame([row[:5] for row in rows], schema=_PARQUET_SCHEMA, orient="row")
-    frame.write_parquet(file)
+    buffer = io.BytesIO()  # a few MB; polars would call a full disk an "Invalid thrift: transport error"
+    frame.write_parquet(buffer)
+    file.write(buffer.getbuffer())
     return frame.height

@@ -43,7 +43,7 @@ class Named:
         self.names[entry.hla_name] = name
         if not (entry.translation and entry.cds):
             self.without_cds.append(entry.hla_name)
-        if not tiles(entry):
+        if not entry.covered:
             self.partly_annotated.append(
                 PartlyAnnotated(
                     acc_name=entry.acc_name,
@@ -81,16 +81,6 @@ def write_alleles(
                 progress("alleles written", count, len(entries))
         named.rows = {writer.path.name: writer.rows for writer in writers}
     return named
-
-
-def tiles(entry: Entry) -> bool:
-    """Whether the features cover every base exactly once, in gene order."""
-    next_base = 1
-    for part in entry.features:
-        if part.start != next_base:
-            return False
-        next_base = part.end + 1
-    return next_base == len(entry.sequence) + 1
 
 
 def _numbered(entry: Entry, accessions: Accessions) -> list[tuple[Feature, str, int]]:

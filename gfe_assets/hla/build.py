@@ -96,6 +96,20 @@ def build_release(
     return manifest
 
 
+def number_features(
+    given: BuildInput, parameters: BuildParameters, registry: AccessionRegistry, progress: Progress = silent
+) -> None:
+    """Give the features of `given` the accessions that its build will find, without building it.
+
+    Raises:
+        FlatFileError: the flat file as a whole cannot be read.
+        RegistryError: the registry refuses.
+        BuildError: there is nothing to build, or a pinned file cannot be used.
+    """
+    collected, _groups = _read(given, parameters, progress)
+    registry.allocate(features_of(collected.entries), progress)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed builds of this folder left; the caller is the only builder of it."""
     for leftover in folder.parent.glob(f".{folder.name}.*"):

@@ -6,6 +6,7 @@ In: the files of a build and its manifest, as they stand on disk; one `CheckResu
 All checks block: a build that fails one is never loaded. Every check looks at all rows, none at a sample.
 """
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -175,10 +176,16 @@ def error_tolerance(build: BuildUnderTest) -> CheckResult:
         name="error_tolerance",
         passed=passed,
         summary=f"{errors} unusable entries, {build.tolerance} tolerated"
-        + ("" if passed else f": see {file}, correct the source or raise GFE_ERROR_TOLERANCE"),
+        + ("" if passed else f": see {file}, correct the source or raise GFE_ERROR_TOLERANCE (first: {_sentence(lines[0])})"),
         numbers={"errors": errors, "tolerance": build.tolerance},
         examples=tuple(lines),
     )
+
+
+def _sentence(line: str) -> str:
+    """A line of the error file in words."""
+    error = json.loads(line)
+    return f"{error['file']}, line {error['line']}, entry {error['accession']} {error['entry']}: {error['error']}"
 
 
 def no_all_zero_gfe(build: BuildUnderTest) -> CheckResult:
@@ -231,8 +238,8 @@ def round_trip(build: BuildUnderTest) -> CheckResult:
 
 
 def _altered_features(features: pl.DataFrame, known: pl.DataFrame) -> list[str]:
-    """Rows of `all_features` that have another sequence than the registry has under their accession."""
-    altered = features.join(known, on=["locus", "term", "rank", "accession"], how="left").filter(
+    """Rows of `all_features` that have another sequence than the registry has; those of no GFE name are `_unequal_features`."""
+    altered = features.join(known, on=["locus", "term", "rank", "accession"]).filter(
         pl.col("feature").is_null() | (pl.col("feature") != pl.col("sequence"))
     )
     return [

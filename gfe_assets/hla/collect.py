@@ -54,8 +54,41 @@ class Collected:
             self._places[item.accession] = self._places[item.hla_name] = f"line {item.line} of {file}"
             self.entries.append(item)
 
+    def reject_ambiguous(self) -> None:
+        """Reject the entries that a GFE cannot tell from another allele, see `ambiguous`."""
+        rejected = set()
+        for entry, kept in ambiguous(self.entries):
+            file = self._places[entry.accession].rpartition(" of ")[2]
+            message = f"it leaves bases out of its features, which are all those of {kept.hla_name}, whose sequence is another"
+            self._reject(entry, file, message)
+            rejected.add(entry.accession)
+        if rejected:
+            self.entries = [entry for entry in self.entries if entry.accession not in rejected]
+
     def _reject(self, item: Entry, file: str, message: str) -> None:
         self.rejected.append(Rejected(file, BadEntry(item.accession, item.hla_name, item.line, message)))
+
+
+def ambiguous(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Entry]]:
+    """Entries with the features of another allele and another sequence, each with the allele that keeps the GFE.
+
+    A GFE has one sequence. Two can only meet in it when an entry leaves bases out of its features; the entry that annotates
+    every base keeps the GFE, or else the first.
+    """
+    entries = list(entries)
+    suspects = {_parts(entry) for entry in entries if not entry.covered}
+    alike: dict[tuple[object, ...], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if _parts(entry) in suspects:
+            bases = (entry.bases(part.start, part.end) for part in entry.features)
+            alike[(_parts(entry), *bases)].append(entry)
+    for group in alike.values():
+        kept = next((entry for entry in group if entry.covered), group[0])
+        yield from ((entry, kept) for entry in group if entry.sequence != kept.sequence)
+
+
+def _parts(entry: Entry) -> tuple[object, ...]:
+    return (entry.locus, *((part.term, part.rank) for part in entry.features))
 
 
 def collect(
@@ -78,6 +111,7 @@ def collect(
         if limit and len(collected.entries) == limit:
             break
     progress("entries read", read, records)
+    collected.reject_ambiguous()
     if limit and read < records:
         collected.skipped[BEYOND_LIMIT][ANY_LOCUS] = records - read
     return collected

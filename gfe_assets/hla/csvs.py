@@ -76,7 +76,7 @@ def read_csv(folder: Path, name: str, release: str, columns: list[str] | None = 
                 f"release {release}: {path.name} has the columns {', '.join(header)[:200]} where {', '.join(expected)} "
                 "are expected; build the release again"
             )
-        frame = pl.read_csv(path, schema=expected, columns=columns, empty_string_is_null=False)
+        frame = pl.read_csv(path, schema=expected, columns=columns, empty_string_is_null=False, glob=False)
     except FileNotFoundError:
         raise BuildError(f"release {release}: {path} is not there; build the release again") from None
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:

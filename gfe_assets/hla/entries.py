@@ -48,6 +48,16 @@ class Entry(NamedTuple):
         """The sequence from base `start` to base `end`, both included."""
         return self.sequence[start - 1 : end]
 
+    @property
+    def covered(self) -> bool:
+        """Whether the features cover every base exactly once, in gene order."""
+        next_base = 1
+        for part in self.features:
+            if part.start != next_base:
+                return False
+            next_base = part.end + 1
+        return next_base == len(self.sequence) + 1
+
 
 class Skipped(NamedTuple):
     """An entry that is not for this build, with the reason ("deleted", "locus not asked for")."""
