@@ -13,7 +13,7 @@ import dagster as dg
 
 from gfe_assets.commits import SENSOR_NAME
 from gfe_assets.facts import read_facts
-from gfe_assets.home import FOREGROUND_TAG
+from gfe_assets.home import is_foreground
 from gfe_assets.notify.models import Outcome, RunReport
 from gfe_assets.notify.report import message, watchdog_message
 from gfe_assets.notify.send import SendResult, send
@@ -101,7 +101,7 @@ def _run_sensor(name: str, status: dg.DagsterRunStatus, on: dg.DefaultSensorStat
     )
     def report_run(context: dg.RunStatusSensorContext, settings: dg.ResourceParam[Settings]) -> dg.SkipReason | None:
         run = context.dagster_run
-        if run.tags.get(FOREGROUND_TAG):
+        if is_foreground(run):
             return dg.SkipReason("the command line that ran it reports it")
         result = alert(context.instance, settings, run.run_id)
         if result is None:

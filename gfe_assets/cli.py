@@ -22,8 +22,11 @@ app = typer.Typer(
 accessions_app = typer.Typer(help="The registry that numbers feature sequences.", no_args_is_help=True)
 app.add_typer(accessions_app, name="accessions")
 
+_INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it; typer's own choice too."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
-Releases = Annotated[list[str], typer.Argument(help="Releases such as 3580 or 3.58.0; run oldest first.")]
+Releases = Annotated[list[str], typer.Argument(help="Releases such as 3580 or 3.58.0; run oldest first.", metavar="RELEASE...")]
 
 
 @app.callback(invoke_without_command=True)
@@ -34,12 +37,31 @@ def _main(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 def main() -> None:
-    """Entry point: an expected failure is one clear line and a non-zero exit, never a traceback."""
+    """Entry point: an expected failure is one clear line and a non-zero exit, never a traceback.
+
+    Exit codes: 0 done, 1 failed, 2 asked for something that cannot be, 130 interrupted.
+    """
     try:
-        app()
+        code = app(standalone_mode=False) or 0
     except GfeError as error:
-        typer.echo(f"gfe-assets: {error}", err=True)
-        sys.exit(2 if isinstance(error, SettingsError | ReleaseNameError) else 1)
+        code = _fail(str(error), 2 if isinstance(error, SettingsError | ReleaseNameError) else 1)
+    except typer.TyperException as error:  # how the command line is written
+        command, message = getattr(getattr(error, "ctx", None), "command_path", "gfe-assets"), error.format_message()
+        code = _fail(f"{message.rstrip('.')} (see {command} --help)", error.exit_code) if message else error.exit_code
+    except OSError as error:
+        code = _fail(
+            f"{error.filename or 'a file'} cannot be used ({error.strerror or error}); make it so and run this again", 1
+        )
+    if code == _INTERRUPTED:
+        _fail("interrupted; nothing half-done counts, so the same command can be run again", code)
+    sys.exit(code)
+
+
+def _fail(message: str, code: int) -> int:
+    from gfe_assets import console
+
+    console.complain(message)
+    return code
 
 
 @app.command()
@@ -66,11 +88,8 @@ def run(
             listener,
             job="build_job" if skip_load else "release_job",
             parameters={"limit": limit, "align": align, "kir": kir, "use_existing_build": use_existing_build},
-            ended=None if as_json else console.print_outcome,
+            ended=console.print_outcome_json if as_json else console.print_outcome,
         )
-    if as_json:
-        for outcome in outcomes:
-            typer.echo(outcome.model_dump_json())
     if not all(outcome.status.good for outcome in outcomes):
         raise typer.Exit(1)
 

@@ -13,7 +13,9 @@ import dagster as dg
 from gfe_assets.hla.release import parse_release
 from gfe_assets.partitions import RELEASES
 from gfe_assets.source.cursor import Cursor, Decision, Outcome, Tick
-from gfe_assets.state import COMMIT_TAG, COMMITS_ASSET, RELEASE_TAG, Status, mark
+from gfe_assets.stages.common import OWNERS
+from gfe_assets.state import COMMITS_ASSET
+from gfe_assets.statuses import COMMIT_TAG, RELEASE_TAG, STATUS_TAG, Status, mark
 
 SENSOR_NAME = "imgt_hla_commits"
 TRIGGER_TAG = "gfe/trigger"
@@ -24,6 +26,7 @@ _CURSOR_KEY = "gfe_assets/commit_cursor"
 release_commits = dg.AssetSpec(
     COMMITS_ASSET,
     group_name="raw",
+    owners=OWNERS,
     kinds={"git"},
     partitions_def=RELEASES,
     description="Commits of the source repository, one event for each that was seen, with what was decided about it and why.",
@@ -66,9 +69,15 @@ def run_tags(decision: Decision) -> dict[str, str]:
     return {
         RELEASE_TAG: decision.branch,
         COMMIT_TAG: decision.commit.sha if decision.commit else "",
+        STATUS_TAG: Status.PENDING.value,
         TRIGGER_TAG: COMMIT_TRIGGER,
         "dagster/priority": str(-(release.major * 100_000 + release.minor * 10 + release.patch)),
     }
+
+
+def asked_by_commit(run: dg.DagsterRun) -> bool:
+    """Whether a commit asked for a run, and not a person: re-executing one is a person's wish, though the tags are the same."""
+    return run.tags.get(TRIGGER_TAG) == COMMIT_TRIGGER and not run.parent_run_id
 
 
 def newest_cursor(instance: dg.DagsterInstance, sensor_cursor: str | None = None) -> Cursor:

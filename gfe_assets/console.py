@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -34,9 +33,22 @@ def load_settings() -> Settings:
     """The settings of the environment; notices of our own modules go to standard error from now on."""
     logger = logging.getLogger("gfe_assets")
     if not logger.handlers:
-        logger.addHandler(RichHandler(console=err, show_path=False, show_level=False))
+        logger.addHandler(_Notices())
         logger.setLevel(logging.INFO)
     return Settings.load()
+
+
+class _Notices(logging.Handler):
+    """Notices as lines on standard error, above the progress bars if there are any."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(record.getMessage())
+
+
+def complain(message: str) -> None:
+    """One line on standard error, whatever `message` looks like (a database's own words may come with lines that point)."""
+    lines = (line.strip() for line in message.splitlines() if line.strip(" ^"))
+    err.print(f"gfe-assets: {' '.join(lines)}", markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -60,12 +72,25 @@ def progress(*, quiet: bool = False) -> Iterator[Progress]:
 
 
 def print_outcome(outcome: "RunOutcome") -> None:
-    """One line for a run that ended, one more for the reason if it did not go well."""
+    """One line for a run that ended; why it did not go well is said on standard error."""
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in outcome.seconds.items())
     alleles = f"{outcome.counts['alleles']:,} alleles" if "alleles" in outcome.counts else ""
     out.print(f"{outcome.release}  {coloured(outcome.status.value)}  {'; '.join(part for part in (alleles, stages) if part)}")
-    if outcome.reason:
+    if outcome.reason and outcome.status.good:
         out.print(f"      {outcome.reason}", markup=False)
+    _complain_of(outcome)
+
+
+def print_outcome_json(outcome: "RunOutcome") -> None:
+    """One JSON object on one line for a run that ended; why it did not go well is said on standard error, too."""
+    sys.stdout.write(f"{outcome.model_dump_json()}\n")
+    sys.stdout.flush()
+    _complain_of(outcome)
+
+
+def _complain_of(outcome: "RunOutcome") -> None:
+    if outcome.status.bad:  # whoever interrupted a run knows why it has ended
+        complain(outcome.reason)
 
 
 def print_tick(found: "Tick | None") -> None:

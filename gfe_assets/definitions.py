@@ -14,7 +14,7 @@ from gfe_assets.jobs import JOBS
 from gfe_assets.overview import execution_state
 from gfe_assets.resources import bind
 from gfe_assets.schedules import daily_backup
-from gfe_assets.sensors import commit_sensor
+from gfe_assets.sensors import commit_sensor, state_sensor
 from gfe_assets.settings import Settings
 from gfe_assets.stages.backup import graph_backup
 from gfe_assets.stages.build import gfe_csvs
@@ -38,9 +38,10 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
             execution_state,
         ],
         jobs=JOBS,
-        sensors=[commit_sensor(settings.poll_seconds), *alert_sensors(settings)],
+        sensors=[commit_sensor(settings.poll_seconds), state_sensor(), *alert_sensors(settings)],
         schedules=[daily_backup(settings.backup_cron)],
         resources={**bind(settings), **overrides},
+        executor=dg.in_process_executor,  # of runs that the UI makes of single assets; as the jobs do
     )
 
 

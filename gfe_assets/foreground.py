@@ -6,11 +6,13 @@ In: a job and what it is launched with. Out: preparing the instance (`home.py`),
 
 import uuid
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
-from gfe_assets.home import FOREGROUND_TAG, foreground_lock
+from gfe_assets.home import FOREGROUND_TAG, foreground_lock, unusable_home
 from gfe_assets.interrupts import interrupts
 from gfe_assets.locks import locked
 from gfe_assets.state import Status, mark
@@ -39,6 +41,7 @@ def run_in_foreground(
 
     Raises:
         Interrupted: somebody asked the process to stop.
+        SettingsError: Dagster's storage cannot be written any more; the next command will find the run dead.
     """
     run_id = str(uuid.uuid4())
     lock = foreground_lock(instance, run_id)
@@ -48,13 +51,15 @@ def run_in_foreground(
                 instance=instance,
                 partition_key=partition_key,
                 run_config={"loggers": _QUIET, **(config or {})},
-                tags={FOREGROUND_TAG: "true", **(tags or {})},
+                tags={FOREGROUND_TAG: run_id, **(tags or {})},
                 run_id=run_id,
                 raise_on_error=False,
             )
         except KeyboardInterrupt:  # before Dagster put off the signal, or a second one
             _cancel(instance, run_id)
             raise Interrupted(run_id) from None
+        except SQLAlchemyError as error:
+            raise unusable_home(Path(instance.root_directory), error) from error
         if interrupted():
             _cancel(instance, run_id)
             raise Interrupted(run_id)

@@ -17,7 +17,7 @@ _STOPPING = {signal.SIGINT, signal.SIGTERM}
 
 @contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
-    """Give a function that says whether one has come since the last time it was asked; outside the main thread none ever does."""
+    """Give a function that says whether one has come since it was last asked; outside the main thread none ever does."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return

@@ -2,6 +2,8 @@
 
 In: `locked`, which waits for the present holder and says whom it waits for. Out: what is guarded (the build
 of a release, the raw files of a release, the writing of a graph).
+
+A lock can be shared by several who only read; who does not share it waits for all of them.
 """
 
 import fcntl
@@ -20,7 +22,7 @@ _POLL_SECONDS = 0.1
 
 
 @contextmanager
-def locked(path: Path, purpose: str, wait_seconds: float, error: type[Busy] = Busy) -> Iterator[int]:
+def locked(path: Path, purpose: str, wait_seconds: float, error: type[Busy] = Busy, *, shared: bool = False) -> Iterator[int]:
     """Hold the lock file at `path`, which is made where it is missing and never removed; gives its open descriptor.
 
     A child process that inherits the descriptor holds the lock too, until it ends.
@@ -33,7 +35,7 @@ def locked(path: Path, purpose: str, wait_seconds: float, error: type[Busy] = Bu
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
-        _acquire(file, path, wait_seconds, error)
+        _acquire(file, path, wait_seconds, error, shared=shared)
         file.seek(0)
         file.truncate()
         file.write(f"{purpose}, process {os.getpid()}")
@@ -50,10 +52,10 @@ def is_locked(path: Path) -> bool:
         return False
 
 
-def _acquire(file: IO[str], path: Path, wait_seconds: float, error: type[Busy]) -> None:
+def _acquire(file: IO[str], path: Path, wait_seconds: float, error: type[Busy], *, shared: bool) -> None:
     deadline = time.monotonic() + wait_seconds
     told = False
-    while not _try(file):
+    while not _try(file, shared=shared):
         holder = path.read_text(encoding="utf-8") or "another process"
         if time.monotonic() >= deadline:
             raise error(f"{path} is still held by the {holder} after {wait_seconds:g} s; try again when that has ended")
@@ -63,9 +65,9 @@ def _acquire(file: IO[str], path: Path, wait_seconds: float, error: type[Busy]) 
         time.sleep(_POLL_SECONDS)
 
 
-def _try(file: IO[str]) -> bool:
+def _try(file: IO[str], *, shared: bool = False) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

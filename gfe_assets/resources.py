@@ -21,10 +21,12 @@ from gfe_assets.hla.manifest import BuildParameters
 from gfe_assets.progress import Progress
 from gfe_assets.settings import Settings
 from gfe_assets.source.open import open_source
+from gfe_assets.source.patience import Patience
 
 ProgressFactory = Callable[[Logger], Progress]
 """Makes the listener of one stage; the logger is the one of the stage."""
 _LOG_SECONDS = 5.0
+_SHORT_PATIENCE = Patience(attempts=3, max_wait=15, connect_timeout=5, read_timeout=10)
 
 
 class LaunchParameters(dg.ConfigurableResource):  # type: ignore[type-arg] # its value is itself
@@ -61,6 +63,10 @@ def bind(settings: Settings) -> dict[str, Any]:
         "settings": dg.ResourceDefinition(lambda _: settings, description="Every GFE_* setting of this deployment."),
         "source": dg.ResourceDefinition(
             lambda _: open_source(settings), description=f"Where releases come from: {settings.source_uri}"
+        ),
+        "watched_source": dg.ResourceDefinition(
+            lambda _: open_source(settings, _SHORT_PATIENCE),
+            description="The same source for the commit sensor, which has a minute and comes again.",
         ),
         "registry": dg.ResourceDefinition(
             lambda _: open_registry(settings),

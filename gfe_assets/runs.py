@@ -16,6 +16,7 @@ from gfe_assets.alerts import alert
 from gfe_assets.backups import backups_around
 from gfe_assets.definitions import build_defs
 from gfe_assets.facts import read_facts
+from gfe_assets.failures import failure_of
 from gfe_assets.foreground import Interrupted, run_in_foreground
 from gfe_assets.hla.release import parse_release
 from gfe_assets.home import open_instance
@@ -94,6 +95,7 @@ def run_releases(
     """Run releases (names or versions) oldest first, each once; one that fails does not stop the next.
 
     Raises:
+        Interrupted: somebody asked the process to stop; later releases are not run.
         ReleaseNameError: a text is no release.
         ReleaseNotFound: the source does not have one of them; nothing is run then.
         BackupError: a backup before or after them was asked for and failed; without the one before nothing is run.
@@ -107,23 +109,26 @@ def run_releases(
         return listener
 
     definitions = build_defs(settings, progress=progress)
-    outcomes = []
     with open_instance(settings) as instance, backups_around(instance, definitions, settings, loads=job != "build_job"):
-        for name in names:
-            outcomes.append(run_release(instance, settings, definitions, name, job=job, parameters=parameters, ended=ended))
-    return outcomes
+        return [
+            run_release(instance, settings, definitions, name, job=job, parameters=parameters, ended=ended) for name in names
+        ]
 
 
 def outcome(instance: dg.DagsterInstance, run_id: str, release: str) -> RunOutcome:
     """Read what a run came to from its tags and events."""
     run = instance.get_run_by_id(run_id)
     tags = dict(run.tags) if run else {}
+    status = status_of(run.status, tags) if run else Status.EXECUTION_FAILED
     facts = read_facts(instance, run_id)
+    reason = tags.get(REASON_TAG, "") or facts.cause
+    if status.bad and not reason:
+        reason = f"release {release}: {failure_of(instance, run_id).message}"
     return RunOutcome(
         release=release,
         commit_sha=tags.get(COMMIT_TAG, ""),
-        status=status_of(run.status, tags) if run else Status.EXECUTION_FAILED,
-        reason=tags.get(REASON_TAG, "") or facts.cause or facts.error,
+        status=status,
+        reason=reason,
         run_id=run_id,
         counts=facts.counts,
         checks={check.name: check.passed for check in facts.checks},

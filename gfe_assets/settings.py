@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     )
     backup_cron: str = Field("0 2 * * *", description="When the schedule of daily backups runs, in UTC, as five cron fields")
     poll_seconds: int = Field(3600, ge=30, description="How often the commit sensor looks for new commits")
+    retry_seconds: float = Field(
+        30, ge=0, description="Pause before a stage is tried again after a failure of network or database; 0: never again"
+    )
     feature_service_url: str = Field(
         "", description="Feature Service that is the authority for accessions; empty: this registry is"
     )

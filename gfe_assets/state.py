@@ -1,165 +1,172 @@
-"""The execution state of every release: 14 statuses, read from Dagster's run and event storage and kept nowhere else.
+"""The execution state of every release, read from Dagster's run and event storage and kept nowhere else.
 
-In: the statuses, the run tags that a run leaves as it goes, and the record of each (release, commit). Out: who
-sets the tags (`stages/`), who shows the records (`cli.py`).
+In: the record of each (release, commit), and reading all of them. Out: the statuses and the tags of runs (`statuses.py`), why a
+run failed that could not say so itself (`failures.py`), who shows the records (`cli.py`, `overview.py`).
 
-A run that goes on writes `gfe/stage` and `gfe/status` into its own tags; what it could not write any more
-(it was killed, canceled) follows from the run's own status and the last stage it reached:
-
-    run status            last stage       status
-    queued, starting      any              PENDING
-    started               as tagged        BUILD_IN_PROGRESS, BUILD_SUCCESS, LOAD_IN_PROGRESS, LOAD_COMPLETE
-    success               as tagged        LOAD_SUCCESS, LOAD_SKIPPED, SKIPPED, BUILD_SUCCESS, LOAD_COMPLETE
-    failure               build, load      BUILD_FAILED, LOAD_FAILED
-    failure               validate         LOAD_INVALID when a check failed, else EXECUTION_FAILED
-    failure               raw or none      EXECUTION_FAILED
-    canceled              any              ABORTED, or SKIPPED when a newer commit replaced it
-
-A commit without a run has the status that the tick which saw it gave it: NOT_PROCESSED, SKIPPED, or PENDING.
+A commit without a run has the status that the tick which saw it gave it: NOT_PROCESSED, SKIPPED, or PENDING; SKIPPED
+too when new content came to its release before it had a run.
 """
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
-from enum import Enum
 from typing import Any
 
 import dagster as dg
 from pydantic import BaseModel
 
+from gfe_assets.failures import failure_of
 from gfe_assets.hla.release import is_release, parse_release
+from gfe_assets.source.cursor import Outcome
+from gfe_assets.statuses import (
+    CAUSE_TAG,
+    CHANGES_TAG,
+    COMMIT_TAG,
+    COUNTS_TAG,
+    REASON_TAG,
+    RELEASE_TAG,
+    STAGE_TAG,
+    STATUS_TAG,
+    Stage,
+    Status,
+    mark,
+    release_of,
+    status_of,
+)
 
-RELEASE_TAG = "gfe/release"
-COMMIT_TAG = "gfe/commit_sha"
-STATUS_TAG = "gfe/status"
-STAGE_TAG = "gfe/stage"
-REASON_TAG = "gfe/reason"
+__all__ = [
+    "COMMITS_ASSET",
+    "COMMIT_TAG",
+    "REASON_TAG",
+    "RELEASE_TAG",
+    "STAGE_TAG",
+    "STATUS_TAG",
+    "ReleaseState",
+    "Stage",
+    "Status",
+    "latest_by_release",
+    "mark",
+    "read_states",
+    "status_of",
+]
+
 COMMITS_ASSET = "release_commits"
 """The asset on which ticks record every commit that they see."""
 _PAGE = 5_000
 _LONG_AGO = datetime.fromtimestamp(0, timezone.utc)
 
 
-class Status(str, Enum):
-    """Where a release stands at a commit (DESIGN.md 5)."""
-
-    NOT_PROCESSED = "NOT_PROCESSED"
-    SKIPPED = "SKIPPED"
-    PENDING = "PENDING"
-    BUILD_IN_PROGRESS = "BUILD_IN_PROGRESS"
-    BUILD_SUCCESS = "BUILD_SUCCESS"
-    BUILD_FAILED = "BUILD_FAILED"
-    LOAD_IN_PROGRESS = "LOAD_IN_PROGRESS"
-    LOAD_COMPLETE = "LOAD_COMPLETE"
-    LOAD_SUCCESS = "LOAD_SUCCESS"
-    LOAD_FAILED = "LOAD_FAILED"
-    LOAD_INVALID = "LOAD_INVALID"
-    LOAD_SKIPPED = "LOAD_SKIPPED"
-    EXECUTION_FAILED = "EXECUTION_FAILED"
-    ABORTED = "ABORTED"
-
-    @property
-    def good(self) -> bool:
-        """Whether a run that ended like this did what it was asked for."""
-        return self in (Status.LOAD_SUCCESS, Status.LOAD_SKIPPED, Status.SKIPPED)
-
-
-class Stage(str, Enum):
-    """The four words of the flow."""
-
-    RAW = "raw"
-    BUILD = "build"
-    LOAD = "load"
-    VALIDATE = "validate"
-
-
-_FAILED_IN = {
-    Stage.RAW.value: Status.EXECUTION_FAILED,
-    Stage.BUILD.value: Status.BUILD_FAILED,
-    Stage.LOAD.value: Status.LOAD_FAILED,
-    Stage.VALIDATE.value: Status.EXECUTION_FAILED,
-}
-_NOT_STARTED = {
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.MANAGED,
-}
-_CANCELED = {dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING}
-
-
 class ReleaseState(BaseModel):
-    """The state of one release at one commit, from its newest run there. Times are UTC, None where not reached."""
+    """The state of one release at one commit, from its newest run there.
+
+    Times are UTC, None where not reached. `reason` says in a sentence why it is so; after a failure that is the `error`, and
+    `cause` the kind of error with what lies below it. `counts` are those of the build, and what the load `inserted`, `updated`
+    and `deleted`. `parameters` are what was asked for at launch, without defaults.
+    """
 
     release: str
     commit_sha: str
     status: Status
     reason: str = ""
+    error: str = ""
+    cause: str = ""
     run_id: str = ""
     job: str = ""
     created_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    counts: dict[str, int] = {}
     parameters: dict[str, Any] = {}
 
 
-def status_of(run_status: dg.DagsterRunStatus, tags: dict[str, str]) -> Status:
-    """The status that a run stands for, see the table above."""
-    tagged = tags.get(STATUS_TAG)
-    if run_status in _NOT_STARTED:
-        return Status.PENDING
-    if run_status in _CANCELED:
-        return Status.SKIPPED if tagged == Status.SKIPPED.value else Status.ABORTED
-    if run_status == dg.DagsterRunStatus.FAILURE:
-        if tagged == Status.LOAD_INVALID.value:
-            return Status.LOAD_INVALID
-        return _FAILED_IN.get(tags.get(STAGE_TAG, ""), Status.EXECUTION_FAILED)
-    return Status(tagged) if tagged else Status.PENDING
-
-
-def mark(instance: dg.DagsterInstance, run_id: str, status: Status, stage: Stage | None = None, reason: str = "") -> None:
-    """Write into the tags of a run where it stands; the tags are what `read_states` and the UI's run page show."""
-    tags = {STATUS_TAG: status.value}
-    if stage:
-        tags[STAGE_TAG] = stage.value
-    if reason:
-        tags[REASON_TAG] = reason
-    instance.add_run_tags(run_id, tags)
-
-
-def read_states(instance: dg.DagsterInstance) -> list[ReleaseState]:
+def read_states(instance: dg.DagsterInstance, just_seen: Sequence[dg.AssetObservation] = ()) -> list[ReleaseState]:
     """The state of every (release, commit) seen or run, releases in order, the newest commit of each last.
 
-    Two queries, one of the run storage and one of the commits' events, whatever the number of runs.
+    Two queries, one of the run storage and one of the commits' events, whatever the number of runs; one more for each
+    state whose run was killed before it could say why. `just_seen` are commits' events that are not stored yet.
     """
-    newest: dict[tuple[str, str], ReleaseState] = {}
-    runs = (_state_of_run(record) for record in instance.get_run_records(filters=dg.RunsFilter(), ascending=True))
-    for state in (*_seen_commits(instance), *(state for state in runs if state)):
-        newest.pop((state.release, state.commit_sha), None)
-        newest[state.release, state.commit_sha] = state
-    return sorted(newest.values(), key=lambda state: (parse_release(state.release), state.created_at or _LONG_AGO))
+    newest = _seen_commits(instance, just_seen)
+    for record in instance.get_run_records(filters=dg.RunsFilter(), ascending=True):
+        state = _state_of_run(record)
+        if state and (state.status is not Status.NOT_PROCESSED or _key(state) not in newest):
+            newest[_key(state)] = state
+    states = sorted(newest.values(), key=lambda state: (parse_release(state.release), state.created_at or _LONG_AGO))
+    return [_explained(instance, state) for state in _without_outdated(states)]
 
 
-def _seen_commits(instance: dg.DagsterInstance) -> Iterator[ReleaseState]:
-    """The commits that ticks have recorded, oldest event first, each with the status it had then."""
-    for record in _all_observations(instance):
-        observation = record.event_log_entry.asset_observation
-        if observation and observation.partition:
-            values = {name: str(value.value) for name, value in observation.metadata.items()}
-            yield ReleaseState(
-                release=observation.partition,
-                commit_sha=values["commit_sha"],
-                status=Status(values["status"]),
-                reason=values["reason"],
-                created_at=_time(record.timestamp),
-            )
+def _key(state: ReleaseState) -> tuple[str, str]:
+    return state.release, state.commit_sha
 
 
-def _all_observations(instance: dg.DagsterInstance) -> Iterator[dg.EventLogRecord]:
+def _without_outdated(states: list[ReleaseState]) -> Iterator[ReleaseState]:
+    """Leave out what ended before its commit was known, once something newer is known of the release."""
+    newest = latest_by_release(states)
+    for state in states:
+        if state.commit_sha or newest[state.release] is state:
+            yield state
+
+
+def _explained(instance: dg.DagsterInstance, state: ReleaseState) -> ReleaseState:
+    """A run that was killed could not say why it failed; its events do."""
+    if not state.status.bad or state.reason:
+        return state
+    why = failure_of(instance, state.run_id)
+    reason = f"release {state.release}: {why.message}"
+    return state.model_copy(update={"reason": reason, "error": reason, "cause": why.cause})
+
+
+def _seen_commits(
+    instance: dg.DagsterInstance, just_seen: Sequence[dg.AssetObservation]
+) -> dict[tuple[str, str], ReleaseState]:
+    """The commits that ticks have recorded, each with the status it had at the last tick that saw it move."""
+    states: dict[tuple[str, str], ReleaseState] = {}
+    waiting: dict[str, dict[str, ReleaseState]] = {}
+    for observation, time in _all_observations(instance, just_seen):
+        state, new_content = _state_seen(observation, time)
+        before = waiting.setdefault(state.release, {})
+        if new_content:
+            for other in before.values():
+                if other.commit_sha != state.commit_sha:
+                    states[_key(other)] = _replaced(other, state)
+            before.clear()
+        states.pop(_key(state), None)
+        states[_key(state)] = state
+        if state.status in (Status.PENDING, Status.NOT_PROCESSED):
+            before[state.commit_sha] = state
+    return states
+
+
+def _state_seen(observation: dg.AssetObservation, time: datetime | None) -> tuple[ReleaseState, bool]:
+    """The state that a tick gave a commit, and whether it brought new content."""
+    values = {name: str(value.value) for name, value in observation.metadata.items()}
+    state = ReleaseState(
+        release=str(observation.partition),
+        commit_sha=values["commit_sha"],
+        status=Status(values["status"]),
+        reason=values["reason"],
+        created_at=time,
+    )
+    return state, values.get("outcome") == Outcome.NEW_CONTENT.value
+
+
+def _replaced(state: ReleaseState, newer: ReleaseState) -> ReleaseState:
+    reason = f"release {state.release}: commit {newer.commit_sha[:10]} replaced it before it ran"
+    return state.model_copy(update={"status": Status.SKIPPED, "reason": reason})
+
+
+def _all_observations(
+    instance: dg.DagsterInstance, just_seen: Sequence[dg.AssetObservation]
+) -> Iterator[tuple[dg.AssetObservation, datetime | None]]:
     cursor, more = None, True
     while more:
         page = instance.fetch_observations(dg.AssetKey(COMMITS_ASSET), limit=_PAGE, cursor=cursor, ascending=True)
-        yield from page.records
+        for record in page.records:
+            observation = record.event_log_entry.asset_observation
+            if observation and observation.partition:
+                yield observation, _time(record.timestamp)
         cursor, more = page.cursor, page.has_more
+    now = datetime.now(timezone.utc)
+    yield from ((observation, now) for observation in just_seen)
 
 
 def latest_by_release(states: Iterable[ReleaseState]) -> dict[str, ReleaseState]:
@@ -169,19 +176,26 @@ def latest_by_release(states: Iterable[ReleaseState]) -> dict[str, ReleaseState]
 
 def _state_of_run(record: dg.RunRecord) -> ReleaseState | None:
     run = record.dagster_run
-    release = run.tags.get(RELEASE_TAG) or run.tags.get("dagster/partition", "")
+    release = release_of(run.tags)
     if not is_release(release):
         return None
+    status = status_of(run.status, dict(run.tags))
+    reason = run.tags.get(REASON_TAG, "") if status.bad or status in (Status.SKIPPED, Status.ABORTED) else ""
+    if status is Status.ABORTED and not reason:
+        reason = f"release {release}: its run was canceled in stage {run.tags.get(STAGE_TAG, '')}".removesuffix(" in stage ")
     return ReleaseState(
         release=release,
         commit_sha=run.tags.get(COMMIT_TAG, ""),
-        status=status_of(run.status, dict(run.tags)),
-        reason=run.tags.get(REASON_TAG, ""),
+        status=status,
+        reason=reason,
+        error=reason if status.bad else "",
+        cause=run.tags.get(CAUSE_TAG, "") if status.bad else "",
         run_id=run.run_id,
         job=run.job_name,
         created_at=record.create_timestamp.replace(tzinfo=timezone.utc),
         started_at=_time(record.start_time),
         ended_at=_time(record.end_time),
+        counts={**_numbers(run.tags.get(COUNTS_TAG)), **_numbers(run.tags.get(CHANGES_TAG))},
         parameters=_parameters(run.run_config),
     )
 
@@ -190,6 +204,11 @@ def _parameters(run_config: Any) -> dict[str, Any]:
     """What was asked for at launch, as the run's configuration holds it."""
     parameters: dict[str, Any] = run_config.get("resources", {}).get("parameters", {}).get("config", {}) if run_config else {}
     return parameters
+
+
+def _numbers(text: str | None) -> dict[str, int]:
+    numbers: dict[str, int] = json.loads(text) if text else {}
+    return numbers
 
 
 def _time(seconds: float | None) -> datetime | None:

@@ -3,12 +3,14 @@
 In: the tick, recording it, and running what it asks for in the foreground. Out: looking and deciding
 (`source/tick.py`), one run (`runs.py`), printing.
 
-What was asked for is written down before the first run starts, so that a `sync` that is killed is gone on with by the
-next one; a run key that has a run is never run again.
+What was asked for is written down before the first run starts, and crossed out when its run has ended, so that a `sync` that
+is killed is gone on with by the next one, the run in which it was killed included. A run key that the sensor has run, or that
+was tried three times, is not run again. One `sync` at a time.
 """
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import get_args
 
 import dagster as dg
@@ -24,7 +26,8 @@ from gfe_assets.commits import (
 )
 from gfe_assets.definitions import build_defs
 from gfe_assets.errors import SettingsError
-from gfe_assets.home import open_instance
+from gfe_assets.home import is_foreground, open_instance
+from gfe_assets.locks import locked
 from gfe_assets.partitions import add_releases
 from gfe_assets.progress import Progress
 from gfe_assets.runs import RunOutcome, run_release
@@ -35,6 +38,8 @@ from gfe_assets.source.open import open_source
 from gfe_assets.source.tick import tick
 
 _PENDING_KEY = "gfe_assets/sync_pending"
+_ATTEMPTS = 3
+_UNFINISHED = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 
 
 def checked_process(text: str | None) -> Process | None:
@@ -63,9 +68,15 @@ def synchronise(
     """Look once, record what was found, then run what it asks for; None when nothing has changed.
 
     Raises:
+        Busy: another `sync` is under way.
         SourceUnavailable: the source does not answer; nothing is recorded.
+        Interrupted: somebody asked the process to stop; the next `sync` goes on.
+        BackupError: a backup around the loads was asked for and failed.
     """
-    with open_instance(settings) as instance:
+    with (
+        open_instance(settings) as instance,
+        locked(Path(instance.root_directory) / "sync.lock", "gfe-assets sync", 0),
+    ):
         found = tick(
             open_source(settings),
             newest_cursor(instance),
@@ -99,11 +110,17 @@ def _run_pending(
     with backups_around(instance, definitions, settings, loads=bool(_pending(instance))):
         while waiting := _pending(instance):
             decision = waiting[0]
-            tags = {**run_tags(decision), RUN_KEY_TAG: str(decision.run_key)}
-            if not instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: str(decision.run_key)}), limit=1):
+            if _is_to_run(instance, str(decision.run_key)):
+                tags = {**run_tags(decision), RUN_KEY_TAG: str(decision.run_key)}
                 outcomes.append(run_release(instance, settings, definitions, decision.branch, tags=tags, ended=ended))
             _keep_pending(instance, waiting[1:])
     return outcomes
+
+
+def _is_to_run(instance: dg.DagsterInstance, run_key: str) -> bool:
+    """Whether a key that still waits has no run but such as were killed in the middle of a `sync`, and fewer than three."""
+    runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: run_key}))
+    return len(runs) < _ATTEMPTS and all(is_foreground(run) and run.status in _UNFINISHED for run in runs)
 
 
 def _pending(instance: dg.DagsterInstance) -> list[Decision]:

@@ -175,6 +175,10 @@ class GitHubServer:
         """Let the next `times` answers to requests that match `pattern` go wrong (see `Fault`)."""
         self._faults.append(Fault(pattern, times, **what))
 
+    def heal(self) -> None:
+        """Let nothing go wrong any more."""
+        self._faults.clear()
+
     def asked(self, pattern: str = "") -> list[Request]:
         """The requests so far whose path matches."""
         with self._lock:

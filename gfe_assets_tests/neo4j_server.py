@@ -140,15 +140,14 @@ class Neo4jServer:
         return f"bolt://127.0.0.1:{self._port}"
 
     @property
-    def pid(self) -> int:
-        assert self._process
-        return self._process.pid
+    def runs(self) -> bool:
+        return self._process is not None
 
     def start(self, *, largest_file: int = 0) -> None:
         """Start on the data that is there and wait until it answers; files may get `largest_file` bytes long (0: any)."""
         self._configure()
         main = _main_class(self._jars)
-        command = ["java", f"-Xmx{self._heap}", "-cp", f"{self._jars}/*", main, f"--home-dir={self.folder}"]
+        command = ["java", *os.environ.get("JO", "").split(), f"-Xmx{self._heap}", "-cp", f"{self._jars}/*", main, f"--home-dir={self.folder}"]
         command += [f"--config-dir={self.folder / 'conf'}", "--console-mode"]
         with (self.folder / "console.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -212,8 +211,8 @@ class Neo4jServer:
 
     def _answers(self) -> bool:
         try:
-            with self.driver() as driver:
-                driver.execute_query("RETURN 1", database_=self.database)
+            with self.driver() as driver, driver.session(database=self.database) as session:
+                session.run("RETURN 1").consume()  # asked once: `execute_query` would repeat it, later and later
         except exceptions.AuthError:
             self._set_password()
             return False

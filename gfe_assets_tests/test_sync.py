@@ -154,6 +154,17 @@ def test_values_stay_and_are_counted_when_the_older_files_are_gone() -> None:
     assert counts[KEPT_WITHOUT_SOURCE] == 2, "the allele's groups and the sequence of its GFE"
 
 
+def test_values_that_a_killed_load_wrote_too_early_are_set_right_even_if_its_correction_lacks_the_allele() -> None:
+    graph = DictGraph()
+    known: dict[str, Version] = {}
+    load(graph, Version(OLD, (a1(groups={"G": "old"}),)), known)
+    load(graph, Version(NEW, (A2,)), known)
+    graph.nodes["Release"][NEW]["complete"] = False
+    graph.nodes["IPD_Allele"]["HLA-A*01:01"]["G"] = "of the killed load"
+    load(graph, Version(NEW, (A2,)), known)
+    assert graph.nodes["IPD_Allele"]["HLA-A*01:01"]["G"] == "old"
+
+
 def test_submit_date_is_that_of_the_oldest_release_whatever_the_order() -> None:
     for order in ((OLD, NEW), (NEW, OLD)):
         graph = DictGraph()

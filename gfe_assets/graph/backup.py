@@ -45,7 +45,7 @@ def back_up(
                 "(the accession registry alone is written to a file by `gfe-assets accessions export FILE`)"
             )
         manifest = write_backup(root, reader, store.location, registry, reason=reason, wait=wait_seconds, progress=progress)
-    prune(root, keep)
+        prune(root, keep)
     return manifest
 
 

@@ -67,7 +67,7 @@ class NewBackup(NamedTuple):
 
 def list_backups(root: Path) -> list[BackupState]:
     """All backups, oldest first, each checked byte by byte."""
-    return [_state(path) for path in _folders(root)]
+    return sorted((_state(path) for path in _folders(root)), key=_moment)
 
 
 def find_backup(root: Path, name: str) -> Path:
@@ -109,9 +109,10 @@ def new_backup(root: Path, reason: str, moment: datetime, wait_seconds: float) -
             finally:
                 shutil.rmtree(hidden, ignore_errors=True)
     except (OSError, pl.exceptions.PolarsError) as error:
+        cause = getattr(error, "strerror", None) or error
         raise BackupError(
-            f"backup in {root} cannot be written: {getattr(error, 'strerror', None) or error}; nothing of it is left. Make room, or "
-            "give this user write access, then try again"
+            f"backup in {root} cannot be written: {cause}; nothing of it is left. Make room, or give this user write access, "
+            "then try again"
         ) from error
 
 
@@ -123,17 +124,11 @@ def prune(root: Path, keep: int) -> list[str]:
     Raises:
         BackupError: one cannot be removed.
     """
-    newest_first = reversed(_folders(root))
-    kept = 0
-    removed: list[str] = []
-    for path in newest_first:
-        if not _state(path).intact:
-            continue
-        kept += 1
-        if kept > keep:
-            _remove(path)
-            removed.append(path.name)
-    return removed[::-1]
+    intact = [state.path for state in list_backups(root) if state.intact]
+    old = intact[: max(0, len(intact) - keep)]
+    for path in old:
+        _remove(path)
+    return [path.name for path in old]
 
 
 def slug(reason: str) -> str:
@@ -142,7 +137,6 @@ def slug(reason: str) -> str:
 
 
 def _folders(root: Path) -> list[Path]:
-    """Names begin with the time, so they sort by age."""
     if not root.is_dir():
         return []
     return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -158,6 +152,11 @@ def _state(path: Path) -> BackupState:
     return BackupState(path, manifest, "")
 
 
+def _moment(state: BackupState) -> str:
+    """When it was made; of one without a sound manifest its name says so."""
+    return f"{state.manifest.created_at:%Y%m%dT%H%M%S.%f}" if state.manifest else state.path.name
+
+
 def _free_name(root: Path, name: str) -> str:
     number, free = 1, name
     while (root / free).exists():
@@ -171,6 +170,8 @@ def _remove(path: Path) -> None:
     try:
         path.rename(hidden)
         shutil.rmtree(hidden)
+    except FileNotFoundError:
+        pass  # another process was faster
     except OSError as error:
         raise BackupError(f"old backup {path} cannot be removed: {error.strerror or error}") from error
 

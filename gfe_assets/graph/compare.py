@@ -13,6 +13,7 @@ from gfe_assets.graph.frames import ENDS, GraphFrames, node_schema, read_graph
 from gfe_assets.graph.integrity import (
     EXAMPLES,
     CheckResult,
+    counts_not_lower,
     features_make_sequences,
     no_duplicates,
     no_orphans,
@@ -39,6 +40,7 @@ from gfe_assets.graph.timeline import Timeline
 
 __all__ = [
     "CheckResult",
+    "counts_not_lower",
     "features_make_sequences",
     "no_duplicates",
     "no_orphans",

@@ -43,6 +43,22 @@ class CheckResult:
     examples: list[str] = field(default_factory=list)
 
 
+def node_counts(reader: GraphReader) -> dict[str, int]:
+    """How many nodes of each label the graph has."""
+    return {node.label: reader.read_nodes(node, [node.key]).height for node in NODES}
+
+
+def counts_not_lower(before: Mapping[str, int], after: Mapping[str, int], *, new: bool) -> CheckResult:
+    """Loading a release that the graph did not have (`new`) takes no node away; loading one again may (a correction).
+
+    `before` and `after` are `node_counts` right before and after the load; without them nothing was loaded.
+    """
+    lower = [label for label in before if after.get(label, 0) < before[label]] if new else []
+    numbers = {"lower": len(lower), **{f"{label}_more": after[label] - before[label] for label in before}}
+    examples = [f"{label}: {before[label]} before, {after.get(label, 0)} after" for label in sorted(lower)]
+    return CheckResult("counts_not_lower", not lower, numbers, examples)
+
+
 def no_orphans(present: GraphFrames) -> CheckResult:
     """Every GFE has an allele, an accession and its sequence; every other node but submitters and releases has a GFE."""
     lacking = {}

@@ -19,25 +19,24 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import ladybug
 import polars as pl
 
 from gfe_assets.errors import GraphBusy, GraphError
 from gfe_assets.graph.frames import edge_schema, node_schema, shaped
-from gfe_assets.graph.ladybug_load import COPY_NAME, Job, Step
+from gfe_assets.graph.ladybug_load import COPY_NAME, Job
 from gfe_assets.graph.ladybug_open import connection, empty_connection, run
 from gfe_assets.graph.ladybug_query import answer
-from gfe_assets.graph.ladybug_schema import Action, read_statement
+from gfe_assets.graph.ladybug_schema import read_statement
+from gfe_assets.graph.ladybug_steps import change_steps, whole_steps
 from gfe_assets.graph.model import Edge, Node
-from gfe_assets.graph.store import Changes, Contents, EdgeChanges, NodeChanges, QueryResult
+from gfe_assets.graph.store import Changes, Contents, QueryResult
 from gfe_assets.locks import locked
 from gfe_assets.progress import Progress
 
 SCHEME = "ladybug://"
-ROW_GROUP = 10_000
-"""Rows that are in memory at once when a whole graph is written: 35 MB of sequences."""
 
 
 class LadybugReader:
@@ -132,14 +131,14 @@ class LadybugStore:
             return
         present = str(self._path) if self._path.exists() else ""
         with self._remade(f"release {changes.release}") as folder:
-            Job(present, _write_steps(changes, folder)).write(folder)
+            Job(present, change_steps(changes, folder)).write(folder)
             _run(folder, lock, progress)
 
     def replace(self, contents: Contents, progress: Progress) -> None:
         """See `GraphStore`; the graph is as it was unless everything was written, verified and is on disk."""
         lock = self._held_lock()
         with self._remade("a whole graph") as folder:
-            Job("", _whole_steps(contents, folder)).write(folder)
+            Job("", whole_steps(contents, folder)).write(folder)
             _run(folder, lock, progress)
 
     def _held_lock(self) -> int:
@@ -179,43 +178,6 @@ class LadybugStore:
 
 class _LoadFailed(Exception):
     """The subprocess did not make the new graph; the message says why."""
-
-
-def _write_steps(changes: Changes, folder: Path) -> list[Step]:
-    """Write the rows; edges are deleted before the nodes they hang on, and inserted after them."""
-    steps: list[Step] = []
-
-    def add(kind: Any, action: Action, each: Mapping[str, NodeChanges | EdgeChanges]) -> None:
-        for name, change in each.items():
-            frame: pl.DataFrame = getattr(change, action)
-            if len(frame):
-                step = Step(kind, name, action, frame.columns, len(frame))
-                frame.write_parquet(folder / step.file, compression="uncompressed")
-                steps.append(step)
-
-    add("edges", "delete", changes.edges)
-    add("nodes", "delete", changes.nodes)
-    add("nodes", "insert", changes.nodes)
-    add("nodes", "update", changes.nodes)
-    add("edges", "insert", changes.edges)
-    add("edges", "update", changes.edges)
-    return steps
-
-
-def _whole_steps(contents: Contents, folder: Path) -> list[Step]:
-    """Write all rows of a graph, a part at a time; nodes before the edges that hang on them."""
-    steps: list[Step] = []
-    parts: tuple[tuple[Literal["nodes", "edges"], Mapping[str, pl.LazyFrame]], ...] = (
-        ("nodes", contents.nodes),
-        ("edges", contents.edges),
-    )
-    for kind, frames in parts:
-        for name, frame in frames.items():
-            step = Step(kind, name, "insert", frame.collect_schema().names(), frame.select(pl.len()).collect().item())
-            if step.rows:
-                frame.sink_parquet(folder / step.file, compression="uncompressed", row_group_size=ROW_GROUP)
-                steps.append(step)
-    return steps
 
 
 def _run(folder: Path, lock: int, progress: Progress) -> None:

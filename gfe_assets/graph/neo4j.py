@@ -18,9 +18,10 @@ from gfe_assets.graph.neo4j_connect import connected
 from gfe_assets.graph.neo4j_errors import Address, translated
 from gfe_assets.graph.neo4j_lock import WriterLock, writer_lock
 from gfe_assets.graph.neo4j_read import Neo4jReader
+from gfe_assets.graph.neo4j_replace import replace_graph
 from gfe_assets.graph.neo4j_schema import ensure_schema, refuse_foreign
 from gfe_assets.graph.neo4j_write import BATCH_SECONDS, BatchWriter, apply_changes
-from gfe_assets.graph.store import Changes
+from gfe_assets.graph.store import Changes, Contents
 from gfe_assets.progress import Progress
 
 RETRY_SECONDS = 30.0
@@ -90,22 +91,32 @@ class Neo4jStore:
 
     def apply(self, changes: Changes, progress: Progress) -> None:
         """See `GraphStore`; what a failed one has written stays, and its release is marked incomplete."""
-        if self._held is None:
-            raise GraphError(f"graph {self.location} is to be changed without holding its lock; use `writing` around `apply`")
-        if changes.empty:
+        if changes.empty and self._held:
             return
+        with self._writer(f"release {changes.release} is not loaded", "loading the release again repairs it") as writer:
+            apply_changes(writer, changes, progress)
+
+    def replace(self, contents: Contents, progress: Progress) -> None:
+        """See `GraphStore`; what a failed one has written stays, and all releases are marked incomplete."""
+        with self._writer("the graph is not replaced", "doing it again repairs it") as writer, self.reader() as reader:
+            replace_graph(writer, reader, contents, progress)
+
+    @contextmanager
+    def _writer(self, failure: str, remedy: str) -> Iterator[BatchWriter]:
+        """What writes under the lock; `failure` and `remedy` are what is said when it fails half-way."""
+        if self._held is None:
+            raise GraphError(
+                f"graph {self.location} is to be changed without holding its lock; use `writing` around the change"
+            )
         with self._session(self._held.driver) as session:
             with translated(self._address):
                 refuse_foreign(session, self.location)
                 ensure_schema(session, self.location)
             try:
                 with translated(self._address):
-                    apply_changes(BatchWriter(session, self._held.lock, self._batch_seconds), changes, progress)
+                    yield BatchWriter(session, self._held.lock, self._batch_seconds)
             except GraphError as error:
-                raise type(error)(
-                    f"release {changes.release} is not loaded: {error}. What was written stays and is marked incomplete; "
-                    "loading the release again repairs it"
-                ) from error
+                raise type(error)(f"{failure}: {error}. What was written stays and is marked incomplete; {remedy}") from error
 
     def _reader(self, driver: neo4j.Driver) -> Neo4jReader:
         with self._session(driver) as session, translated(self._address):

@@ -103,7 +103,7 @@ _RULES = (
         "it has too little memory for this ({reason}); raise server.memory.heap.max_size",
     ),
     _Rule(
-        lambda _, code: code == "Neo.ClientError.Schema.ConstraintCreationFailed",
+        lambda _, code: code.endswith("Schema.ConstraintCreationFailed"),
         GraphError,
         "database {database!r} has nodes twice that must be unique ({reason}); merge them, or name an empty database",
     ),

@@ -84,10 +84,10 @@ def _missing_accessions(path: Path, manifest: BackupManifest, registry: Registry
         return []
     if compared.extra:
         raise BackupError(
-            f"backup {manifest.name} is not restored: the registry {registry.name} has given {compared.extra:,} accessions that "
-            f"the backup does not know, and lacks {compared.missing:,} of the backup's. Accessions are never taken back; add the "
-            f"backup's with `gfe-assets accessions import {path / ACCESSIONS}` if they do not contradict each other, or set "
-            "GFE_REGISTRY_URI to a new registry, then restore again"
+            f"backup {manifest.name} is not restored: the registry {registry.name} has given {compared.extra:,} accessions "
+            f"that the backup does not know, and lacks {compared.missing:,} of the backup's. Accessions are never taken back: "
+            f"add the backup's with `gfe-assets accessions import {path / ACCESSIONS}`, or, if they contradict each other, set "
+            "GFE_REGISTRY_URI to a new registry; then restore again"
         )
     return rows
 
@@ -117,8 +117,8 @@ def _set_aside(
         raise
     except GraphError as error:
         raise BackupError(
-            f"backup {manifest.name} is not restored, because the graph that it would replace cannot be backed up before: {error}"
-            ". Put that graph out of the way, then restore again"
+            f"backup {manifest.name} is not restored: the graph that it would replace cannot be backed up before, for {error}. "
+            "Put that graph out of the way, then restore again"
         ) from error
     return tuple(name for name in present if name not in manifest.releases), saved.name
 

@@ -76,7 +76,9 @@ def fetch(
     run = _Fetch(source, release, commit, source.objects(release, commit.sha), align, kir, progress)
     home = raw_folder(data_folder, release) / run.fingerprint
     with _no_space_left(home.parent), _locked(home.parent):
-        raw = read_pinned(home) or _pin(run, home)
+        raw = read_pinned(home)
+        if raw is None or (align and not raw.align) or (kir and not raw.kir):  # a release that lacks them has one fingerprint
+            raw = _pin(run, home)
     return raw.model_copy(
         update={"commit": commit, "tick_fingerprint": run.tick_fingerprint, "superseded_by": _superseded_by(run)}
     )
@@ -106,6 +108,7 @@ def _gather(run: _Fetch, folder: Path) -> RawRelease:
     kir_inspector = FlatFileInspector()
     if kir_path:
         files.append(_fetch_flat_file(run, folder, kir_path, kir_path, kir_inspector))
+    kir_facts = kir_inspector.facts()
     return RawRelease(
         release=run.release,
         commit=run.commit,
@@ -117,7 +120,8 @@ def _gather(run: _Fetch, folder: Path) -> RawRelease:
         version=version,
         versions=facts.versions,
         records=facts.records,
-        kir_version=kir_inspector.facts().version,
+        kir_version=kir_facts.version,
+        kir_records=kir_facts.records,
         files=tuple(files),
     )
 

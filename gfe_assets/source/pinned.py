@@ -45,10 +45,10 @@ class RawRelease(BaseModel):
     """Files of one release at one commit, complete and checked.
 
     `version` is what the flat file says it is (`3.22.0`), `records` its number of entries. `kir_version` is the IPD-KIR
-    release of the KIR file, None without one. `content_digest` identifies what a build reads after unpacking: a commit
-    that only packs the same `hla.dat` again has another fingerprint and the same digest. `superseded_by` says, right
-    after a fetch, that the tip of the release holds other content by now, and which commit; `reused` that nothing had
-    to be fetched.
+    release of the KIR file, None without one, `kir_records` its number of entries. `content_digest` identifies what a
+    build reads after unpacking: a commit that only packs the same `hla.dat` again has another fingerprint and the same
+    digest. `superseded_by` says, right after a fetch, that the tip of the release holds other content by now, and which
+    commit; `reused` that nothing had to be fetched.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -64,6 +64,7 @@ class RawRelease(BaseModel):
     versions: tuple[str, ...]
     records: int
     kir_version: str | None = None
+    kir_records: int = 0
     files: tuple[PinnedFile, ...]
     folder: Path = Field(default=Path(), exclude=True)
     superseded_by: str | None = Field(default=None, exclude=True)

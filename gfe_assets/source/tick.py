@@ -6,8 +6,10 @@ In: a source, the cursor of the last look, settings. Out: the judgement itself (
 
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as OutOfTime
+from time import monotonic
 
-from gfe_assets.errors import ReleaseRefused
+from gfe_assets.errors import ReleaseRefused, SourceUnavailable
 from gfe_assets.progress import Progress, silent
 from gfe_assets.source.changes import Process, decide, is_excluded, moved_tips
 from gfe_assets.source.cursor import Cursor, Look, Tick
@@ -25,29 +27,37 @@ def tick(
     process: Process = "none",
     align: bool = False,
     kir: bool = False,
+    within: float | None = None,
     progress: Progress = silent,
 ) -> Tick | None:
     """Everything that has changed since `cursor`, or None when nothing has (one request with an ETag).
 
-    `progress` counts tips looked at: one commit and one tree each.
+    `progress` counts tips looked at: one commit and one tree each. `within` is how many seconds all may take; what a slow
+    source has answered by then is remembered, so that the next look is quicker.
 
     Raises:
-        SourceUnavailable: the source does not answer; nothing is decided.
+        SourceUnavailable: the source does not answer, or not in time; nothing is decided.
         SourceError: it does not hold what it lists; nothing is decided.
     """
+    deadline = None if within is None else monotonic() + within
     tips = source.tips(cursor.etag_for(excluded))
     if tips is None:
         return None
     moved = moved_tips(cursor, tips, excluded)
     looks: dict[str, Look] = {}
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        futures = [pool.submit(_look, source, tip, excluded, align=align, kir=kir) for tip in moved]
-        try:
-            for tip, future in zip(moved, futures, strict=True):
-                looks[tip.release] = future.result()
-                progress("tips looked at", len(looks), len(moved))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)  # after a failure nothing more is asked
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    futures = [pool.submit(_look, source, tip, excluded, align=align, kir=kir) for tip in moved]
+    try:
+        for tip, future in zip(moved, futures, strict=True):
+            looks[tip.release] = future.result(None if deadline is None else max(0.0, deadline - monotonic()))
+            progress("tips looked at", len(looks), len(moved))
+    except OutOfTime:
+        raise SourceUnavailable(
+            f"{source.location} is slow: {len(looks)} of {len(moved)} commits were looked at in {within:g} s; the next look "
+            "goes on from there"
+        ) from None
+    finally:
+        pool.shutdown(wait=within is None, cancel_futures=True)  # after a failure nothing more is asked
     return decide(cursor, tips, looks, excluded=excluded, process=process)
 
 

@@ -22,6 +22,7 @@ MAX_RATIO = 200
 """How many times larger than its packed form a flat file may be; real ones are 13 times larger."""
 _SMALL = 64 << 20
 """Bytes below which the ratio does not matter: short repetitive files pack far better than real ones."""
+_ADVICE = "; get the file again, or wait until the source is corrected"
 
 
 def unpacked(archive: Path, member: str, release: str) -> Iterator[bytes]:
@@ -36,28 +37,30 @@ def unpacked(archive: Path, member: str, release: str) -> Iterator[bytes]:
             with pack.open(info) as stream:
                 yield from _bounded(stream, info.file_size, f"{member} in the zip of release {release}")
     except zipfile.BadZipFile as error:
-        raise ReleaseRefused(f"release {release} is refused: {_no_zip(archive, error)}") from None
+        raise ReleaseRefused(f"release {release} is refused: {_no_zip(archive, error)}{_ADVICE}") from None
     except (zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ReleaseRefused(f"release {release} is refused: {member} in its zip cannot be unpacked: {error}") from None
+        raise ReleaseRefused(
+            f"release {release} is refused: {member} in its zip cannot be unpacked: {error}{_ADVICE}"
+        ) from None
 
 
 def _wanted(pack: zipfile.ZipFile, member: str, release: str) -> zipfile.ZipInfo:
     names = [info.filename for info in pack.infolist()]
     # orig_filename keeps what ZipInfo cuts or replaces: bytes after a NUL, and backslashes on Windows
     if outside := [info.orig_filename for info in pack.infolist() if _leads_out(info.orig_filename)]:
-        raise ReleaseRefused(f"release {release} is refused: its zip holds a path that leads outside: {outside[0]!r}")
+        raise ReleaseRefused(f"release {release} is refused: its zip holds a path that leads outside: {outside[0]!r}{_ADVICE}")
     found = [info for info in pack.infolist() if info.filename == member]
     if len(found) != 1:
         listing = ", ".join(repr(name) for name in names[:5]) + (", …" if len(names) > 5 else "")
         count = f"{len(found)} members named {member}" if found else f"no {member}"
-        raise ReleaseRefused(f"release {release} is refused: its zip holds {count} (it holds {listing or 'nothing'})")
+        raise ReleaseRefused(f"release {release} is refused: its zip holds {count} (it holds {listing or 'nothing'}){_ADVICE}")
     info = found[0]
     if info.flag_bits & 1:
-        raise ReleaseRefused(f"release {release} is refused: {member} in its zip is encrypted")
+        raise ReleaseRefused(f"release {release} is refused: {member} in its zip is encrypted{_ADVICE}")
     if info.file_size > MAX_UNPACKED or (info.file_size > _SMALL and info.file_size > MAX_RATIO * max(1, info.compress_size)):
         raise ReleaseRefused(
             f"release {release} is refused: {member} would unpack from {info.compress_size:,} to {info.file_size:,} bytes, "
-            f"more than {MAX_UNPACKED:,} bytes or {MAX_RATIO} times its packed size"
+            f"more than {MAX_UNPACKED:,} bytes or {MAX_RATIO} times its packed size{_ADVICE}"
         )
     return info
 

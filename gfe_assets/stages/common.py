@@ -3,6 +3,7 @@
 In: helpers that know both Dagster and our records. Out: anything about one stage.
 """
 
+import logging
 import resource
 import time
 from collections.abc import Iterator, Mapping
@@ -11,11 +12,19 @@ from typing import Any
 
 import dagster as dg
 
-from gfe_assets.errors import GfeError
+from gfe_assets.errors import Busy, GfeError
+from gfe_assets.failures import cause_of
 from gfe_assets.hla.manifest import CheckResult
-from gfe_assets.state import Stage, Status, mark
+from gfe_assets.home import hold_while_alive
+from gfe_assets.partitions import RELEASES
+from gfe_assets.settings import Settings
+from gfe_assets.source.models import Commit
+from gfe_assets.statuses import Stage, Status, forget_inherited, mark
 
 OWNERS = ["team:transplant-bioinformatics"]
+RETRIES = 2
+"""How often a stage is tried again when the network or a database was the cause; bad data never is."""
+_log = logging.getLogger(__name__)
 
 
 class Clock:
@@ -32,29 +41,58 @@ class Clock:
         }
 
 
+def asset_tags(name: Stage) -> dict[str, str]:
+    """What the assets of a stage can be found by in the UI."""
+    return {"domain": "immunogenetics", "stage": name.value}
+
+
 @contextmanager
-def stage(context: dg.AssetExecutionContext, name: Stage, under_way: Status, failed: Status) -> Iterator[Clock]:
-    """Mark the run as being in a stage; an expected failure marks it failed and is shown as one clear sentence."""
+def stage(
+    context: dg.AssetExecutionContext, settings: Settings, name: Stage, under_way: Status, failed: Status
+) -> Iterator[Clock]:
+    """Mark the run as being in a stage; an expected failure marks it failed and is shown as one clear sentence.
+
+    One that may pass by itself is tried again after a while. From here on the process holds the lock by which others see that
+    it lives.
+    """
     instance, run_id = context.instance, context.run.run_id
+    if hold_while_alive(instance, run_id):
+        forget_inherited(instance, context.run)
     mark(instance, run_id, under_way, name)
     try:
         yield Clock()
     except GfeError as error:
-        mark(instance, run_id, failed, name, str(error))
-        raise dg.Failure(description=str(error), allow_retries=error.transient) from error
+        if seconds := retry_after(error, context.retry_number, settings.retry_seconds):
+            context.log.warning(f"{error}; trying again in {seconds:g} s ({context.retry_number + 1} of {RETRIES})")
+            _log.warning("%s; trying again in %g s", error, seconds)
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=seconds) from error
+        mark(instance, run_id, failed, name, str(error), cause_of(error))
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    except Exception as error:
+        mark(instance, run_id, failed, name, f"release {context.partition_key}: {error}", cause_of(error))
+        raise
+
+
+def retry_after(error: GfeError, tried: int, seconds: float) -> float:
+    """How long to wait before a stage is tried again, twice as long each time; 0 for not at all.
+
+    Only what may pass by itself is retried. Who gave up waiting for another process has waited long enough.
+    """
+    again = error.transient and not isinstance(error, Busy) and tried < RETRIES
+    return seconds * 2**tried if again else 0
 
 
 def check_specs(asset: str, descriptions: Mapping[str, str], warnings: tuple[str, ...] = ()) -> list[dg.AssetCheckSpec]:
     """The checks of an asset, blocking unless named in `warnings`."""
     return [
-        dg.AssetCheckSpec(name, asset=asset, description=description, blocking=name not in warnings)
+        dg.AssetCheckSpec(name, asset=asset, description=description, blocking=name not in warnings, partitions_def=RELEASES)
         for name, description in descriptions.items()
     ]
 
 
 def check_result(check: CheckResult) -> dg.AssetCheckResult:
     """One verdict as Dagster shows it: the sentence, the numbers (for trends), the examples."""
-    metadata: dict[str, Any] = {"summary": check.summary, **check.numbers}
+    metadata: dict[str, Any] = dict(check.numbers)
     if check.examples:
         metadata["examples"] = dg.MetadataValue.md("\n".join(f"- `{example}`" for example in check.examples))
     return dg.AssetCheckResult(
@@ -69,6 +107,11 @@ def check_result(check: CheckResult) -> dg.AssetCheckResult:
 def first_failure(checks: list[CheckResult]) -> str:
     """The sentence of the blocking check that failed first, empty when all passed."""
     return next((f"{check.name}: {check.summary}" for check in checks if check.blocking and not check.passed), "")
+
+
+def commit_link(commit: Commit) -> dg.MetadataValue[Any]:
+    """The commit's page, or its sha where it has none."""
+    return dg.MetadataValue.url(commit.url) if commit.url else dg.MetadataValue.text(commit.sha)
 
 
 def table(headers: tuple[str, ...], rows: Iterator[tuple[Any, ...]] | list[tuple[Any, ...]]) -> dg.MetadataValue[Any]:

@@ -5,11 +5,13 @@ In: the asset `gfe_graph`. Out: what differs (`graph/sync.py`) and how it is wri
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from typing import NamedTuple
 
 import dagster as dg
 
 from gfe_assets.errors import BuildError
 from gfe_assets.graph.desired import Provenance, ReleaseGraph, desired_graph, order_dependent_nodes
+from gfe_assets.graph.integrity import node_counts
 from gfe_assets.graph.model import RELEASE
 from gfe_assets.graph.store import Changes, GraphReader, GraphStore
 from gfe_assets.graph.sync import plan
@@ -19,12 +21,14 @@ from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.progress import Progress
 from gfe_assets.resources import ProgressFactory
 from gfe_assets.settings import Settings
-from gfe_assets.stages.build import csv_folder, gfe_csvs
-from gfe_assets.stages.common import OWNERS, stage, table
+from gfe_assets.stages.build import build_lock, csv_folder, gfe_csvs
+from gfe_assets.stages.common import OWNERS, asset_tags, commit_link, stage, table
 from gfe_assets.state import COMMIT_TAG, RELEASE_TAG, Stage, Status, mark
 
 GRAPH_WRITER = "graph_writer"
 """The pool of everything that writes the graph or reads what was just written; its limit is 1 (dagster.yaml)."""
+NODE_COUNTS = "node_counts"
+"""Metadata of a load: `before` and `after`, each label → nodes, and whether the release is `new` in the graph."""
 
 
 @dg.asset(
@@ -33,6 +37,7 @@ GRAPH_WRITER = "graph_writer"
     group_name="load",
     kinds={"graph"},
     owners=OWNERS,
+    tags=asset_tags(Stage.LOAD),
     backfill_policy=ONE_RUN_EACH,
     pool=GRAPH_WRITER,
     description="The graph of GFEs, features, sequences, allele names and accessions, equal to every release it has loaded.",
@@ -45,18 +50,26 @@ def gfe_graph(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Load the partition's CSV files."""
     release = context.partition_key
-    with stage(context, Stage.LOAD, Status.LOAD_IN_PROGRESS, Status.LOAD_FAILED) as clock:
-        manifest = loadable(settings, release)
-        context.instance.add_run_tags(context.run.run_id, {RELEASE_TAG: release, COMMIT_TAG: manifest.commit.sha})
-        changes = load_release(settings, manifest, graph, progress(context.log))
-        mark(context.instance, context.run.run_id, Status.LOAD_COMPLETE)
+    with stage(context, settings, Stage.LOAD, Status.LOAD_IN_PROGRESS, Status.LOAD_FAILED) as clock:
+        with build_lock(settings, release, "load", shared=True):
+            manifest = loadable(settings, release)
+            context.instance.add_run_tags(context.run.run_id, {RELEASE_TAG: release, COMMIT_TAG: manifest.commit.sha})
+            loaded = load_counted(settings, manifest, graph, progress(context.log))
+        changes = loaded.changes
+        mark(context.instance, context.run.run_id, Status.LOAD_COMPLETE, changes=changes.counts)
         yield dg.MaterializeResult(
             metadata={
                 "dagster/row_count": manifest.counts["alleles"],
                 "graph": graph.location,
-                "changes": table(("what", "count"), sorted(changes.counts.items())),
+                "version": manifest.version,
+                "commit": commit_link(manifest.commit),
+                "nodes": table(
+                    ("nodes", "before", "after"), [(label, n, loaded.after[label]) for label, n in loaded.before.items()]
+                ),
+                "changes": table(("what", "count"), [(name, n) for name, n in sorted(changes.counts.items()) if n]),
                 **{name.replace(".", "_"): count for name, count in sorted(changes.counts.items())},
                 "unchanged": changes.empty,
+                NODE_COUNTS: {"before": loaded.before, "after": loaded.after, "new": loaded.new},
                 **clock.metadata(),
             },
             data_version=dg.DataVersion(manifest.fingerprint),
@@ -81,14 +94,32 @@ def loadable(settings: Settings, release: str) -> Manifest:
     return manifest
 
 
+class Loaded(NamedTuple):
+    """What a load changed, how many nodes of each label there were before and after, and whether the release was new."""
+
+    changes: Changes
+    before: dict[str, int]
+    after: dict[str, int]
+    new: bool
+
+
 def load_release(settings: Settings, manifest: Manifest, graph: GraphStore, progress: Progress) -> Changes:
     """Make the graph equal to a build; one writer at a time."""
+    return load_counted(settings, manifest, graph, progress).changes
+
+
+def load_counted(settings: Settings, manifest: Manifest, graph: GraphStore, progress: Progress) -> Loaded:
+    """As `load_release`; nodes are counted while nobody else can write."""
     with graph.writing(f"load of release {manifest.release}", settings.graph_wait_seconds):
         with graph.reader() as reader:
+            new = manifest.release not in reader.read_nodes(RELEASE, ["name"])["name"]
+            before = node_counts(reader)
             changes = plan(wanted_graph(settings, manifest), reader, _older(settings, reader))
-        if not changes.empty:
-            graph.apply(changes, progress)
-    return changes
+        if changes.empty:
+            return Loaded(changes, before, before, new)
+        graph.apply(changes, progress)
+        with graph.reader() as reader:
+            return Loaded(changes, before, node_counts(reader), new)
 
 
 def wanted_graph(settings: Settings, manifest: Manifest) -> ReleaseGraph:

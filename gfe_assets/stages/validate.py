@@ -7,6 +7,7 @@ Runs in the pool of the writer, so that no load comes between a load and its val
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import dagster as dg
 
@@ -20,9 +21,18 @@ from gfe_assets.hla.manifest import CheckResult, read_manifest
 from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.resources import ProgressFactory
 from gfe_assets.settings import Settings
-from gfe_assets.stages.build import csv_folder
-from gfe_assets.stages.common import OWNERS, check_result, check_specs, first_failure, stage
-from gfe_assets.stages.load import GRAPH_WRITER, gfe_graph, loadable, wanted_graph
+from gfe_assets.stages.build import build_lock, csv_folder
+from gfe_assets.stages.common import (
+    OWNERS,
+    asset_tags,
+    check_result,
+    check_specs,
+    commit_link,
+    first_failure,
+    stage,
+    table,
+)
+from gfe_assets.stages.load import GRAPH_WRITER, NODE_COUNTS, gfe_graph, loadable, wanted_graph
 from gfe_assets.state import Stage, Status, mark
 
 CHECKS = {
@@ -39,7 +49,17 @@ CHECKS = {
     "no_duplicates": "No two nodes with one key and no two edges between the same nodes; in the whole graph.",
     "releases_in_order": "Every list of releases is in release order, without repeats, and names loaded releases.",
     "features_make_sequences": "The features of every GFE, joined, are its sequence (but where entries leave bases out).",
+    "counts_not_lower": "Loading a release that the graph did not have took no node away; a correction may do that.",
 }
+_PASSED = {
+    "release_complete": "complete, with the commit of this build; {releases:,} releases in the graph",
+    "no_orphans": "no node stands alone",
+    "no_duplicates": "every key and every edge is there once",
+    "releases_in_order": "every list of releases is in order",
+    "features_make_sequences": "{checked:,} GFEs are spelled by their features, {excepted:,} of them but for bases in none",
+    "counts_not_lower": "no label has lost nodes",
+}
+"""What a check says when it passes, with its numbers."""
 
 
 @dg.asset(
@@ -48,6 +68,7 @@ CHECKS = {
     group_name="validate",
     kinds={"graph"},
     owners=OWNERS,
+    tags=asset_tags(Stage.VALIDATE),
     backfill_policy=ONE_RUN_EACH,
     pool=GRAPH_WRITER,
     check_specs=check_specs("graph_validation", CHECKS),
@@ -61,15 +82,28 @@ def graph_validation(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Compare the graph with the partition's CSV files."""
     release = context.partition_key
-    with stage(context, Stage.VALIDATE, Status.LOAD_COMPLETE, Status.EXECUTION_FAILED) as clock:
-        manifest = loadable(settings, release)
-        checks, nodes = validate(settings, wanted_graph(settings, manifest), graph)
+    with stage(context, settings, Stage.VALIDATE, Status.LOAD_COMPLETE, Status.EXECUTION_FAILED) as clock:
+        with build_lock(settings, release, "validation", shared=True):
+            manifest = loadable(settings, release)
+            checks, nodes = validate(settings, wanted_graph(settings, manifest), graph)
+        checks.append(counts_check(context.instance, context.run.run_id, release))
         progress(context.log)("checks done", len(checks), len(checks))
         failure = first_failure(checks)
         reason = f"release {release}: the graph is not what was loaded, {failure}" if failure else ""
         mark(context.instance, context.run.run_id, Status.LOAD_INVALID if failure else Status.LOAD_SUCCESS, reason=reason)
         yield dg.MaterializeResult(
-            metadata={"dagster/row_count": nodes, "checks": len(checks), **clock.metadata()},
+            metadata={
+                "dagster/row_count": nodes,
+                "version": manifest.version,
+                "commit": commit_link(manifest.commit),
+                "checks": len(checks),
+                "checks_failed": sum(not check.passed for check in checks),
+                "verdicts": table(
+                    ("check", "verdict", "what it found"),
+                    [(c.name, "passed" if c.passed else "**FAILED**", c.summary[:200]) for c in checks],
+                ),
+                **clock.metadata(),
+            },
             check_results=[check_result(check) for check in checks],
         )
 
@@ -87,17 +121,32 @@ def validate(settings: Settings, desired: ReleaseGraph, graph: GraphStore) -> tu
             compare.releases_in_order(present),
             compare.features_make_sequences(reader, exceptions),
         ]
-    checks = [
-        CheckResult(
-            name=c.name,
-            passed=c.passed,
-            summary="; ".join(c.examples) or "ok",
-            numbers=dict(c.numbers),
-            examples=tuple(c.examples),
-        )
-        for c in checks
-    ]
-    return checks, sum(frame.height for frame in present.nodes.values())
+    return [_worded(check) for check in checks], sum(frame.height for frame in present.nodes.values())
+
+
+def counts_check(instance: dg.DagsterInstance, run_id: str, release: str) -> CheckResult:
+    """Whether the load of this run took nodes away that it must not."""
+    wanted = dg.AssetRecordsFilter(asset_key=gfe_graph.key, asset_partitions=[release])
+    found = instance.fetch_materializations(wanted, limit=1).records
+    load = found[0].asset_materialization if found and found[0].run_id == run_id else None
+    if load is None or NODE_COUNTS not in load.metadata:
+        return CheckResult(name="counts_not_lower", passed=True, summary="this run has loaded nothing")
+    counts: Any = load.metadata[NODE_COUNTS].value
+    checked = _worded(compare.counts_not_lower(counts["before"], counts["after"], new=counts["new"]))
+    again = "the release was in the graph already, so nodes may go"
+    return checked if counts["new"] else checked.model_copy(update={"summary": again})
+
+
+def _worded(check: compare.CheckResult) -> CheckResult:
+    """The result of a check of the graph with a sentence for people."""
+    numbers = dict(check.numbers)
+    if check.passed and check.name in _PASSED:
+        summary = _PASSED[check.name].format(**numbers)
+    elif check.passed:
+        summary = f"{numbers['in_csv']:,} in the CSV files, the same in the graph"
+    else:
+        summary = "; ".join(check.examples) or ", ".join(f"{number:,} {name}" for name, number in numbers.items())
+    return CheckResult(name=check.name, passed=check.passed, summary=summary, numbers=numbers, examples=tuple(check.examples))
 
 
 def partly_annotated(settings: Settings, releases: list[str]) -> set[str]:
