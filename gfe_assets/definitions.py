@@ -27,16 +27,18 @@ from gfe_assets.stages.validate import graph_validation
 def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
     """The definitions of a deployment; `overrides` replace resources by name (tests, the command line's progress bars)."""
     return dg.Definitions(
-        assets=[
-            release_commits,
-            raw_sequences,
-            gfe_csvs,
-            gfe_graph,
-            graph_validation,
-            release_report,
-            graph_backup,
-            execution_state,
-        ],
+        assets=dg.with_source_code_references(
+            [
+                release_commits,
+                raw_sequences,
+                gfe_csvs,
+                gfe_graph,
+                graph_validation,
+                release_report,
+                graph_backup,
+                execution_state,
+            ]
+        ),
         jobs=JOBS,
         sensors=[commit_sensor(settings.poll_seconds), state_sensor(), *alert_sensors(settings)],
         schedules=[daily_backup(settings.backup_cron)],

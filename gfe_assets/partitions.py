@@ -12,6 +12,7 @@ from gfe_assets.hla.release import sort_names
 
 # Betas and previews of dagster 1.13, to which setup.py pins us: known, and nothing a user can act on.
 warnings.filterwarnings("ignore", message=".*backfill_policy.*", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", message=".*(code_references|CodeReference).*", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", message=".*partitions_def on an AssetCheckSpec.*", category=dg.PreviewWarning)
 
 ONE_RUN_EACH = dg.BackfillPolicy.multi_run(1)

@@ -3,7 +3,7 @@
 In: what a release wants (`ReleaseGraph`), what the graph holds (`GraphFrames` from `frames.read_graph`). Out: making it so
 (`sync.py`), whether a graph is sound in itself (`integrity.py`), and showing the results (`stages/validate.py`).
 
-Every check is a function without side effects that gives one or more `CheckResult`s.
+Every check is a function without side effects that gives one or more `Finding`s.
 """
 
 import polars as pl
@@ -12,7 +12,7 @@ from gfe_assets.graph.desired import ReleaseGraph
 from gfe_assets.graph.frames import ENDS, GraphFrames, node_schema, read_graph
 from gfe_assets.graph.integrity import (
     EXAMPLES,
-    CheckResult,
+    Finding,
     counts_not_lower,
     features_make_sequences,
     no_duplicates,
@@ -39,7 +39,7 @@ from gfe_assets.graph.store import GraphReader
 from gfe_assets.graph.timeline import Timeline
 
 __all__ = [
-    "CheckResult",
+    "Finding",
     "counts_not_lower",
     "features_make_sequences",
     "no_duplicates",
@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 
-def release_equals_csvs(desired: ReleaseGraph, present: GraphFrames) -> list[CheckResult]:
+def release_equals_csvs(desired: ReleaseGraph, present: GraphFrames) -> list[Finding]:
     """The graph restricted to the release holds the nodes and edges of its CSV files, no more and no less; one result each.
 
     Values (groups, sequence) are compared where the release is the newest one that has the node: elsewhere they
@@ -81,7 +81,7 @@ def release_equals_csvs(desired: ReleaseGraph, present: GraphFrames) -> list[Che
     return results
 
 
-def release_complete(desired: ReleaseGraph, present: GraphFrames) -> CheckResult:
+def release_complete(desired: ReleaseGraph, present: GraphFrames) -> Finding:
     """The `Release` node is there, once, with the provenance of this build, and complete."""
     wanted = desired.nodes[RELEASE.label]
     found = present.nodes[RELEASE.label].filter(pl.col("name") == desired.release)
@@ -93,7 +93,7 @@ def release_complete(desired: ReleaseGraph, present: GraphFrames) -> CheckResult
             for name, value in rows["wanted"][0].items()
             if name != "loaded_at" and rows["found"][0][name] != value
         ]
-    return CheckResult("release_complete", not wrong, {"releases": len(present.nodes[RELEASE.label])}, wrong)
+    return Finding("release_complete", not wrong, {"releases": len(present.nodes[RELEASE.label])}, wrong)
 
 
 def same_graph(a: GraphReader, b: GraphReader) -> list[str]:
@@ -141,7 +141,7 @@ def _differing(wanted: pl.DataFrame, found: pl.DataFrame, label: str, names: pl.
 
 def _same_keys(
     name: str, wanted: pl.DataFrame, found: pl.DataFrame, keys: list[str], differing: pl.Series | None = None
-) -> CheckResult:
+) -> Finding:
     missing = wanted.join(found, on=keys, how="anti").select(keys).sort(keys)
     extra = found.join(wanted, on=keys, how="anti").select(keys).sort(keys)
     numbers = {"in_csv": len(wanted), "in_graph": len(found), "missing": len(missing), "extra": len(extra)}
@@ -151,7 +151,7 @@ def _same_keys(
         numbers["differing"] = len(differing)
         examples += [f"other values {each}" for each in differing.sort().head(EXAMPLES)]
     passed = not examples and len(wanted) == len(found)
-    return CheckResult(name, passed, numbers, examples[:EXAMPLES])
+    return Finding(name, passed, numbers, examples[:EXAMPLES])
 
 
 def _differences(name: str, first: pl.DataFrame, second: pl.DataFrame, keys: list[str]) -> list[str]:

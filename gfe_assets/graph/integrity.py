@@ -3,7 +3,7 @@
 In: what the graph holds (`GraphFrames` from `frames.read_graph`, or a reader where sequences are needed). Out: comparing it
 with a release or another graph (`compare.py`), and showing the results (`stages/validate.py`).
 
-Every check is a function without side effects that gives a `CheckResult`.
+Every check is a function without side effects that gives a `Finding`.
 """
 
 from collections.abc import Collection, Mapping
@@ -34,8 +34,8 @@ EXAMPLES = 5
 
 
 @dataclass(frozen=True)
-class CheckResult:
-    """What a check found: a stable name, the verdict, its numbers, and a few things that are wrong."""
+class Finding:
+    """What a check found, without words for people: a stable name, the verdict, its numbers, a few things that are wrong."""
 
     name: str
     passed: bool
@@ -48,7 +48,7 @@ def node_counts(reader: GraphReader) -> dict[str, int]:
     return {node.label: reader.read_nodes(node, [node.key]).height for node in NODES}
 
 
-def counts_not_lower(before: Mapping[str, int], after: Mapping[str, int], *, new: bool) -> CheckResult:
+def counts_not_lower(before: Mapping[str, int], after: Mapping[str, int], *, new: bool) -> Finding:
     """Loading a release that the graph did not have (`new`) takes no node away; loading one again may (a correction).
 
     `before` and `after` are `node_counts` right before and after the load; without them nothing was loaded.
@@ -56,10 +56,10 @@ def counts_not_lower(before: Mapping[str, int], after: Mapping[str, int], *, new
     lower = [label for label in before if after.get(label, 0) < before[label]] if new else []
     numbers = {"lower": len(lower), **{f"{label}_more": after[label] - before[label] for label in before}}
     examples = [f"{label}: {before[label]} before, {after.get(label, 0)} after" for label in sorted(lower)]
-    return CheckResult("counts_not_lower", not lower, numbers, examples)
+    return Finding("counts_not_lower", not lower, numbers, examples)
 
 
-def no_orphans(present: GraphFrames) -> CheckResult:
+def no_orphans(present: GraphFrames) -> Finding:
     """Every GFE has an allele, an accession and its sequence; every other node but submitters and releases has a GFE."""
     lacking = {}
     for type_, end in (
@@ -79,10 +79,10 @@ def no_orphans(present: GraphFrames) -> CheckResult:
         lacking[f"{node.label} without {type_}"] = alone
     numbers = {what: len(names) for what, names in lacking.items()}
     examples = [f"{what}: {name}" for what, names in lacking.items() for name in names.sort().head(EXAMPLES)]
-    return CheckResult("no_orphans", not any(numbers.values()), numbers, examples[:EXAMPLES])
+    return Finding("no_orphans", not any(numbers.values()), numbers, examples[:EXAMPLES])
 
 
-def no_duplicates(present: GraphFrames) -> CheckResult:
+def no_duplicates(present: GraphFrames) -> Finding:
     """No two nodes of a label have one key, and no two edges of a type the same ends."""
     frames = {node.label: present.nodes[node.label].select(node.key) for node in NODES}
     frames.update({edge.type: present.edges[edge.type].select(ENDS) for edge in EDGES})
@@ -91,10 +91,10 @@ def no_duplicates(present: GraphFrames) -> CheckResult:
     examples = [
         f"{name} {' → '.join(row)}" for name, rows in double.items() for row in rows.sort(rows.columns).head(EXAMPLES).rows()
     ]
-    return CheckResult("no_duplicates", not any(numbers.values()), numbers, examples[:EXAMPLES])
+    return Finding("no_duplicates", not any(numbers.values()), numbers, examples[:EXAMPLES])
 
 
-def releases_in_order(present: GraphFrames) -> CheckResult:
+def releases_in_order(present: GraphFrames) -> Finding:
     """Every `releases` list is in release order, without repeats, not empty, and names releases that are in the graph."""
     known = present.nodes[RELEASE.label].get_column("name")
     numbers, examples = {}, []
@@ -109,10 +109,10 @@ def releases_in_order(present: GraphFrames) -> CheckResult:
         examples += [
             f"{row[0]} → {row[1]}: {row[2]}" for row in wrong.select(*ENDS, "releases").sort(ENDS).head(EXAMPLES).rows()
         ]
-    return CheckResult("releases_in_order", not any(numbers.values()), numbers, examples[:EXAMPLES])
+    return Finding("releases_in_order", not any(numbers.values()), numbers, examples[:EXAMPLES])
 
 
-def features_make_sequences(reader: GraphReader, exceptions: Collection[str] = ()) -> CheckResult:
+def features_make_sequences(reader: GraphReader, exceptions: Collection[str] = ()) -> Finding:
     """The features of every GFE, joined in gene order, are its sequence; all GFEs, not a sample.
 
     `exceptions` are the GFEs whose entries do not annotate every base (3.22.0 has 8).
@@ -141,4 +141,4 @@ def features_make_sequences(reader: GraphReader, exceptions: Collection[str] = (
         checked, excepted = checked + len(both), excepted + len(allowed)
         wrong += [name for name in differ if name not in exceptions]
     numbers = {"checked": checked, "wrong": len(wrong), "excepted": excepted}
-    return CheckResult("features_make_sequences", not wrong, numbers, sorted(wrong)[:EXAMPLES])
+    return Finding("features_make_sequences", not wrong, numbers, sorted(wrong)[:EXAMPLES])

@@ -137,7 +137,7 @@ def counts_check(instance: dg.DagsterInstance, run_id: str, release: str) -> Che
     return checked if counts["new"] else checked.model_copy(update={"summary": again})
 
 
-def _worded(check: compare.CheckResult) -> CheckResult:
+def _worded(check: compare.Finding) -> CheckResult:
     """The result of a check of the graph with a sentence for people."""
     numbers = dict(check.numbers)
     if check.passed and check.name in _PASSED:
