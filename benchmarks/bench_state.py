@@ -48,8 +48,12 @@ def main() -> None:
             size = len(str(overview(states)["states"].value))
             shown = time.monotonic() - start
         explained = sum(1 for state in states if state.status.bad and state.reason)
-        print(f"{options.releases} releases, {options.runs} runs, {options.commits} commits seen: {len(states)} states, {explained} failures")
-        print(f"read_states           {statistics.median(seconds):.2f} s (median of {options.repeat}; slowest {max(seconds):.2f} s)")
+        print(
+            f"{options.releases} releases, {options.runs} runs, {options.commits} commits seen: {len(states)} states, {explained} failures"
+        )
+        print(
+            f"read_states           {statistics.median(seconds):.2f} s (median of {options.repeat}; slowest {max(seconds):.2f} s)"
+        )
         print(f"table for the UI      {shown:.2f} s, {size / 1000:.0f} kB")
         print(f"gfe-assets status     {status_command(home):.2f} s, start of Python and dagster included")
 
@@ -88,7 +92,9 @@ def add_run(instance: dg.DagsterInstance, release: str, sha: str, number: int) -
         "gfe/stage": "load" if failed else "validate",
         "gfe/trigger": "commit",
         "gfe/content": sha,
-        "gfe/counts": json.dumps({name: 40_000 for name in ("entries", "alleles", "gfes", "features", "all_cds", "all_groups")}),
+        "gfe/counts": json.dumps(
+            {name: 40_000 for name in ("entries", "alleles", "gfes", "features", "all_cds", "all_groups")}
+        ),
         "gfe/changes": json.dumps({"inserted": 100_000, "updated": 10, "deleted": 1}),
         "dagster/partition": release,
         "dagster/priority": "-303000",
@@ -98,7 +104,10 @@ def add_run(instance: dg.DagsterInstance, release: str, sha: str, number: int) -
         ".dagster/grpc_info": '{"host": "localhost", "socket": "/tmp/tmp0123456789"}',
     }
     if failed and not killed:
-        tags |= {"gfe/reason": f"release {release}: the graph could not be written, " + "as it is " * 20, "gfe/cause": "GraphError"}
+        tags |= {
+            "gfe/reason": f"release {release}: the graph could not be written, " + "as it is " * 20,
+            "gfe/cause": "GraphError",
+        }
     run = dg.DagsterRun(
         job_name="release_job",
         run_id=str(uuid.UUID(int=number)),

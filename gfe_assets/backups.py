@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from gfe_assets.alerts import alert
 from gfe_assets.definitions import build_defs
 from gfe_assets.errors import BackupError
 from gfe_assets.facts import read_facts
@@ -32,7 +33,7 @@ def make_backup(settings: Settings, listener: Progress, reason: str) -> BackupMa
     """
     definitions = build_defs(settings, progress=lambda _: listener)
     with open_instance(settings) as instance:
-        return _back_up(instance, definitions, reason)
+        return _back_up(instance, definitions, settings, reason)
 
 
 def restore_backup(settings: Settings, listener: Progress, name: str, *, replace: bool) -> Restored:
@@ -47,7 +48,7 @@ def restore_backup(settings: Settings, listener: Progress, name: str, *, replace
     with open_instance(settings) as instance:
         result = run_in_foreground(instance, definitions, "restore_job", config=config)
         if not result.success:
-            raise BackupError(_cause(instance, result.run_id))
+            raise BackupError(_cause(instance, settings, result.run_id))
     observed = next(event for event in result.all_events if event.event_type is dg.DagsterEventType.ASSET_OBSERVATION)
     return Restored.model_validate(observed.asset_observation_data.asset_observation.metadata["restored"].value)
 
@@ -68,22 +69,24 @@ def backups_around(
         with open_store(settings).reader() as reader:
             empty = is_empty(reader)
         if not empty:
-            _back_up(instance, definitions, reason)
+            _back_up(instance, definitions, settings, reason)
 
     back_up("before loads")
     yield
     back_up("after loads")
 
 
-def _back_up(instance: dg.DagsterInstance, definitions: dg.Definitions, reason: str) -> BackupManifest:
+def _back_up(instance: dg.DagsterInstance, definitions: dg.Definitions, settings: Settings, reason: str) -> BackupManifest:
     config = {"ops": {"graph_backup": {"config": {"reason": reason}}}}
     result = run_in_foreground(instance, definitions, "backup_job", config=config)
     facts = read_facts(instance, result.run_id)
     if not result.success:
-        raise BackupError(_cause(instance, result.run_id))
+        raise BackupError(_cause(instance, settings, result.run_id))
     return read_manifest(Path(str(facts.metadata["graph_backup"]["folder"])))
 
 
-def _cause(instance: dg.DagsterInstance, run_id: str) -> str:
+def _cause(instance: dg.DagsterInstance, settings: Settings, run_id: str) -> str:
+    """Why a run failed; those who want to be told are told, too."""
+    alert(instance, settings, run_id)
     facts = read_facts(instance, run_id)
     return facts.cause or facts.error

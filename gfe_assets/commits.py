@@ -10,8 +10,7 @@ command line; whichever counts more ticks is the present one.
 
 import dagster as dg
 
-from gfe_assets.hla.release import parse_release
-from gfe_assets.partitions import RELEASES
+from gfe_assets.partitions import RELEASES, priority
 from gfe_assets.source.cursor import Cursor, Decision, Outcome, Tick
 from gfe_assets.stages.common import OWNERS
 from gfe_assets.state import COMMITS_ASSET
@@ -28,6 +27,7 @@ release_commits = dg.AssetSpec(
     group_name="raw",
     owners=OWNERS,
     kinds={"git"},
+    tags={"domain": "immunogenetics", "stage": "raw"},
     partitions_def=RELEASES,
     description="Commits of the source repository, one event for each that was seen, with what was decided about it and why.",
 )
@@ -65,13 +65,12 @@ def _observation(decision: Decision, *, runs: bool) -> dg.AssetObservation:
 
 def run_tags(decision: Decision) -> dict[str, str]:
     """The tags of the run that a decision asks for; older releases have priority."""
-    release = parse_release(decision.branch)
     return {
         RELEASE_TAG: decision.branch,
         COMMIT_TAG: decision.commit.sha if decision.commit else "",
         STATUS_TAG: Status.PENDING.value,
         TRIGGER_TAG: COMMIT_TRIGGER,
-        "dagster/priority": str(-(release.major * 100_000 + release.minor * 10 + release.patch)),
+        "dagster/priority": priority(decision.branch),
     }
 
 

@@ -22,6 +22,7 @@ from gfe_assets.stages.load import gfe_graph
 from gfe_assets.stages.raw import raw_sequences
 from gfe_assets.stages.report import release_report
 from gfe_assets.stages.validate import graph_validation
+from gfe_assets.watchdog import watchdog
 
 
 def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
@@ -40,7 +41,7 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
             ]
         ),
         jobs=JOBS,
-        sensors=[commit_sensor(settings.poll_seconds), state_sensor(), *alert_sensors(settings)],
+        sensors=[commit_sensor(settings.poll_seconds), state_sensor(), *alert_sensors(settings), watchdog(settings)],
         schedules=[daily_backup(settings.backup_cron)],
         resources={**bind(settings), **overrides},
         executor=dg.in_process_executor,  # of runs that the UI makes of single assets; as the jobs do

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from gfe_assets.notify.models import CheckLine
-from gfe_assets.state import Stage
+from gfe_assets.statuses import CHANGE_KINDS, Stage
 
 STAGE_OF_ASSET = {
     "raw_sequences": Stage.RAW.value,
@@ -23,7 +23,9 @@ _TYPES = {
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.RUN_FAILURE,
 }
-_NO_COUNTS = ("seconds", "peak_memory_mb", "dagster/row_count")
+COUNTS = "counts"
+"""Metadata that holds counts as JSON, where they are too many to stand in rows of their own."""
+_NO_COUNTS = ("seconds", "peak_memory_mb", "dagster/row_count", *CHANGE_KINDS)
 
 
 @dataclass
@@ -76,3 +78,5 @@ def _add_materialization(facts: RunFacts, event: dg.DagsterEvent) -> None:
             for name, value in metadata.items()
             if name not in _NO_COUNTS and isinstance(value, dg.IntMetadataValue) and value.value is not None
         )
+        if isinstance(many := metadata.get(COUNTS), dg.JsonMetadataValue) and isinstance(many.data, dict):
+            facts.counts.update({str(name): int(count) for name, count in many.data.items()})

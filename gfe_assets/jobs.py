@@ -7,6 +7,7 @@ A run is one process: its stages follow each other strictly, and runs go side by
 
 import dagster as dg
 
+from gfe_assets.partitions import OLDEST_FIRST
 from gfe_assets.stages.backup import graph_backup, restore_graph
 from gfe_assets.stages.build import gfe_csvs
 from gfe_assets.stages.load import gfe_graph
@@ -16,18 +17,21 @@ from gfe_assets.stages.validate import graph_validation
 
 release_job = dg.define_asset_job(
     "release_job",
+    config=OLDEST_FIRST,
     selection=dg.AssetSelection.assets(raw_sequences, gfe_csvs, gfe_graph, graph_validation, release_report),
     executor_def=dg.in_process_executor,
     description="A release from its source into the graph: raw → build → load → validate, and its report.",
 )
 build_job = dg.define_asset_job(
     "build_job",
+    config=OLDEST_FIRST,
     selection=dg.AssetSelection.assets(raw_sequences, gfe_csvs),
     executor_def=dg.in_process_executor,
     description="Only the CSV files of a release; the graph is not touched (skip-load).",
 )
 load_job = dg.define_asset_job(
     "load_job",
+    config=OLDEST_FIRST,
     selection=dg.AssetSelection.assets(gfe_graph, graph_validation, release_report),
     executor_def=dg.in_process_executor,
     description="Load and validate the CSV files that are built already.",

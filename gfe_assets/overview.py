@@ -11,8 +11,9 @@ from typing import Any
 
 import dagster as dg
 
-from gfe_assets.stages.common import OWNERS, table
+from gfe_assets.stages.common import OWNERS, asset_tags, table
 from gfe_assets.state import ReleaseState, latest_by_release, read_states
+from gfe_assets.statuses import Stage
 
 _COLUMNS = ("release", "commit", "status", "since (UTC)", "alleles", "run", "reason")
 
@@ -21,6 +22,7 @@ _COLUMNS = ("release", "commit", "status", "since (UTC)", "alleles", "run", "rea
     group_name="validate",
     kinds={"dagster"},
     owners=OWNERS,
+    tags=asset_tags(Stage.VALIDATE),
     description="Where every release and commit stands: the 14 statuses, read from Dagster's own storage. The sensors keep it "
     "up to date; materialize it to see it at once.",
 )

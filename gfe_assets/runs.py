@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
-from gfe_assets.alerts import alert
+from gfe_assets.alerts import alert, alert_forgotten
 from gfe_assets.backups import backups_around
 from gfe_assets.definitions import build_defs
 from gfe_assets.facts import read_facts
@@ -110,6 +110,7 @@ def run_releases(
 
     definitions = build_defs(settings, progress=progress)
     with open_instance(settings) as instance, backups_around(instance, definitions, settings, loads=job != "build_job"):
+        alert_forgotten(instance, settings)
         return [
             run_release(instance, settings, definitions, name, job=job, parameters=parameters, ended=ended) for name in names
         ]

@@ -22,6 +22,8 @@ from gfe_assets.source.tick import tick
 from gfe_assets.statuses import settle_all
 
 STATE_SENSOR = "execution_states"
+UNDECIDED = "nothing was decided"
+"""How the skip reason of a commit sensor's tick begins that got no answer."""
 _TICK_SECONDS = 45.0
 """A tick gives up before Dagster does, after 60 s, so that it can say why."""
 _STATE_SECONDS = 30
@@ -50,7 +52,7 @@ def commit_sensor(poll_seconds: int) -> dg.SensorDefinition:
                 within=_TICK_SECONDS,
             )
         except SourceUnavailable as error:
-            return dg.SkipReason(f"nothing was decided: {error}")
+            return dg.SkipReason(f"{UNDECIDED}: {error}")
         if found is None:
             return dg.SkipReason("the repository is unchanged since the last look")
         context.log.info(summary(found))

@@ -33,6 +33,7 @@ REASON_TAG = "gfe/reason"
 CAUSE_TAG = "gfe/cause"
 COUNTS_TAG = "gfe/counts"
 CHANGES_TAG = "gfe/changes"
+CHANGE_KINDS = ("inserted", "updated", "deleted")
 
 
 class Status(str, Enum):
@@ -142,16 +143,14 @@ def mark(
         REASON_TAG: reason,
         CAUSE_TAG: cause,
         COUNTS_TAG: json.dumps(dict(counts)) if counts else "",
-        CHANGES_TAG: json.dumps(_summed_up(changes)) if changes is not None else "",
+        CHANGES_TAG: json.dumps(summed_up(changes)) if changes is not None else "",
     }
     instance.add_run_tags(run_id, {STATUS_TAG: status.value, **{tag: text for tag, text in told.items() if text}})
 
 
-def _summed_up(changes: Mapping[str, int]) -> dict[str, int]:
-    return {
-        what: sum(number for name, number in changes.items() if name.endswith(f".{what}"))
-        for what in ("inserted", "updated", "deleted")
-    }
+def summed_up(changes: Mapping[str, int]) -> dict[str, int]:
+    """How many nodes and edges a load inserted, updated and deleted, whatever they are (`GFE.inserted` and so on)."""
+    return {kind: sum(number for name, number in changes.items() if name.endswith(f".{kind}")) for kind in CHANGE_KINDS}
 
 
 def forget_inherited(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:

@@ -15,6 +15,7 @@ from typing import get_args
 
 import dagster as dg
 
+from gfe_assets.alerts import alert_forgotten
 from gfe_assets.backups import backups_around
 from gfe_assets.commits import (
     RUN_KEY_TAG,
@@ -77,6 +78,7 @@ def synchronise(
         open_instance(settings) as instance,
         locked(Path(instance.root_directory) / "sync.lock", "gfe-assets sync", 0),
     ):
+        alert_forgotten(instance, settings)
         found = tick(
             open_source(settings),
             newest_cursor(instance),

@@ -81,7 +81,7 @@ class Deployment:
             data_uri=str(folder / "data"),
             github_api_url=server.url,
             github_raw_url=server.url,
-            **settings,
+            **{"retry_seconds": 0, **settings},
         )
         shutil.copyfile(PROJECT / "dagster.yaml", self.home / "dagster.yaml")
         self._opened: dg.DagsterInstance | None = None
@@ -185,7 +185,8 @@ class Deployment:
                 wait_for(lambda: process.poll() is not None or ui.is_up(), 90)
                 yield ui
             except BaseException:
-                sys.stderr.write(log.read_text()[-20_000:])
+                said = [line for line in log.read_text().splitlines() if "DEBUG" not in line and "INFO" not in line]
+                sys.stderr.write("\n".join(said[-200:]))
                 raise
 
 

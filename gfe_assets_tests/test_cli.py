@@ -37,6 +37,11 @@ def alone(*arguments: str, cwd: Path, **environment: str) -> Ran:
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
+def _named(value: object) -> str:
+    """How a parameter is called in the name of a test: what is typed, or the setting."""
+    return "" if isinstance(value, str) else " ".join(value)
+
+
 # help and version
 
 
@@ -76,15 +81,12 @@ def test_the_program_alone_shows_its_help(tmp_path):
     [
         (["runn"], "No such command 'runn'. Did you mean 'run'? (see gfe-assets --help)"),
         (["run"], "Missing argument 'RELEASE...' (see gfe-assets run --help)"),
-        (["run", "3580", "--limt", "3"], "No such option: --limt Did you mean --limit? (see gfe-assets run --help)"),
-        (["run", "3580", "--limit", "many"], "Invalid value for '--limit'"),
+        (["run", "3580", "--limt", "3"], "No such option: --limt"),
         (["run", "3580", "--limit", "-1"], "Invalid value for '--limit'"),
-        (["query"], "Missing argument"),
         (["run", "358x"], "'358x' is not an IPD-IMGT/HLA release: write it as a branch name such as 3580 or a version such as"),
-        (["run", "4.1"], "'4.1' is not an IPD-IMGT/HLA release"),
         (["sync", "--process", "some"], "--process 'some' is not one of none, latest, all"),
     ],
-    ids=" ".join,
+    ids=_named,
 )
 def test_a_mistyped_command_is_answered_in_one_line(tmp_path, arguments, said):
     ran = alone(*arguments, cwd=tmp_path, GFE_SOURCE_URI=tmp_path.as_uri())
@@ -95,19 +97,11 @@ def test_a_mistyped_command_is_answered_in_one_line(tmp_path, arguments, said):
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        (
-            {"GFE_LOCI": "HLA-A,HLA-X"},
-            "settings cannot be used: GFE_LOCI: locus 'HLA-X' is not known; the known loci are HLA-A,",
-        ),
-        (
-            {"GFE_SOURCE_URI": "ftp://x"},
-            "settings cannot be used: GFE_SOURCE_URI: 'ftp://x' is neither github://OWNER/REPO nor",
-        ),
-        ({"GFE_GRAPH_URI": "mysql://x"}, "settings cannot be used: GFE_GRAPH_URI: scheme of 'mysql' is not one of ladybug://"),
-        ({"GFE_ERROR_TOLERANCE": "few"}, "settings cannot be used: GFE_ERROR_TOLERANCE: "),
+        ({"GFE_LOCI": "HLA-A,HLA-X"}, "settings cannot be used: GFE_LOCI: locus 'HLA-X' is not known; the known loci are "),
+        ({"GFE_SOURCE_URI": "ftp://x"}, "settings cannot be used: GFE_SOURCE_URI: 'ftp://x' is neither github://OWNER"),
         ({"GFE_DATA_URI": "/proc/nowhere"}, "the folder /proc/nowhere/dagster for Dagster's runs cannot be used ("),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+    ids=_named,
 )
 def test_a_wrong_setting_is_named_in_one_line(tmp_path, environment, said):
     assert complaint(alone("status", cwd=tmp_path, **environment), 2).startswith(said)
@@ -159,7 +153,7 @@ def test_run_prints_a_line_a_release_and_why_one_failed_on_standard_error(loaded
     assert complaint(ran, 1).startswith("release 3590 is refused: its hla.dat is empty")
     first, second = ran.out.splitlines()
     assert first.split()[:2] == ["3580", "LOAD_SKIPPED"]
-    assert "60 alleles" in first or "alleles" in first
+    assert "60 alleles" in first
     assert second.split() == ["3590", "EXECUTION_FAILED"]
 
 
@@ -202,11 +196,8 @@ def test_query_answers_as_a_table_or_as_json(loaded):
     ("statement", "said"),
     [
         ("MATCH (n:GFE RETURN n", "the graph cannot answer this query: "),
-        ("MATCH (n:Nothing) RETURN n", "the graph cannot answer this query: "),
         ("CREATE (n:GFE {name: 'x'})", "a query only reads the graph"),
         ("MATCH (n:GFE) SET n.locus = 'x'", "this query would change the graph"),
-        ("MATCH (n) DETACH DELETE n", "this query would change the graph"),
-        ("COPY (MATCH (n:GFE) RETURN n.name) TO 'x.csv'", "a query only reads the graph"),
         ("", "the query is empty"),
     ],
 )
@@ -239,7 +230,7 @@ def test_a_reader_that_wants_no_more_is_no_error(loaded):
 def test_accessions_exported_by_one_deployment_give_another_the_same_gfe_names(loaded, tmp_path):
     file = tmp_path / "accessions.csv"
     exported = loaded.cli("accessions", "export", str(file))
-    rows = list(csv.DictReader(file.open()))
+    rows = list(csv.DictReader(file.read_text().splitlines()))
     assert exported.out == f"{len(rows):,} accessions written to {file}\n"
     other = loaded.copy_to(tmp_path / "other")
     (other.data / "registry" / "accessions.sqlite").unlink()
@@ -254,12 +245,10 @@ def test_accessions_exported_by_one_deployment_give_another_the_same_gfe_names(l
     ("arguments", "said"),
     [
         (["import", "nowhere.csv"], "accessions file nowhere.csv cannot be read: No such file or directory"),
-        (["import", "notes.txt"], "accessions file notes.txt must end in .csv or .parquet"),
-        (["import", "wrong.csv"], "accessions file wrong.csv "),
-        (["export", "notes.txt"], "accessions file notes.txt must end in .csv or .parquet"),
+        (["import", "wrong.csv"], "wrong.csv line 1: no column locus, term, rank, accession, sequence; "),
         (["export", "/nowhere/accessions.csv"], "accessions file /nowhere/accessions.csv cannot be written"),
     ],
-    ids=" ".join,
+    ids=_named,
 )
 def test_accessions_that_cannot_be_read_or_written_are_named_in_one_line(loaded, arguments, said):
     (loaded.folder / "wrong.csv").write_text("name,age\nx,3\n")
@@ -271,7 +260,7 @@ def test_accessions_that_contradict_the_registry_are_refused_as_a_whole(loaded, 
     loaded.cli("accessions", "export", str(file))
     before = file.read_text()
     rows = list(csv.DictReader(before.splitlines()))
-    rows[0]["sequence"], rows[1]["accession"] = "ACGTACGTACGT", rows[1]["accession"]
+    rows[0]["sequence"] = "ACGTACGTACGT"
     with file.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0].keys())
         writer.writeheader()

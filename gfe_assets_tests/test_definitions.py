@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
@@ -74,7 +75,7 @@ def test_every_asset_is_described_grouped_owned_and_of_a_kind(definitions):
 def test_the_four_stages_depend_on_each_other_in_order(definitions):
     graph = definitions.resolve_asset_graph()
     order = ["raw_sequences", "gfe_csvs", "gfe_graph", "graph_validation"]
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in pairwise(order):
         assert dg.AssetKey(before) in graph.get(dg.AssetKey(after)).parent_keys
 
 

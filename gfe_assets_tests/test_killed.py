@@ -14,7 +14,9 @@ from gfe_assets.graph.compare import same_graph
 from gfe_assets.graph.open import open_store
 from gfe_assets.home import foreground_lock
 from gfe_assets.locks import is_locked
+from gfe_assets.progress import silent
 from gfe_assets.simulate import SimulatedDatabase
+from gfe_assets.stages.load import load_release, loadable
 from gfe_assets_tests.sites import Site, json_lines, kill_group, wait_until
 
 Moment = Callable[[Site], bool]
@@ -61,7 +63,7 @@ MOMENTS = {
 @pytest.fixture
 def large(loaded: Site) -> Site:
     """3590 is large enough for every stage to take some time."""
-    loaded.publish("3590", SimulatedDatabase.create(1500, seed=5, scale=0.3))
+    loaded.publish("3590", SimulatedDatabase.create(1000, seed=5, scale=0.3))
     return loaded
 
 
@@ -90,7 +92,9 @@ def assert_next_run_makes_it_equal_to_a_clean_load(site: Site, release: str, fol
     clean = Site(folder)
     clean.source = site.source
     clean.changed["registry_uri"] = f"sqlite:///{site.data / 'registry' / 'accessions.sqlite'}"
-    clean.run("3580", release)
+    for name in ("3580", release):
+        clean.run(name, job="build_job")
+        load_release(clean.settings, loadable(clean.settings, name), open_store(clean.settings), silent)
     with open_store(site.settings).reader() as one, open_store(clean.settings).reader() as other:
         assert same_graph(one, other) == []
 
@@ -171,6 +175,7 @@ def test_ctrl_c_ends_the_run_as_aborted_with_one_line_and_runs_nothing_more(larg
 def test_a_run_that_waits_for_a_killed_one_goes_on_at_once(large):
     with large.started("run", "3590") as first:
         wait_until(lambda: copying(large), first)
+        kill_group(first, signal.SIGSTOP)  # it holds what it holds until it is killed
         with large.started("run", "3580") as second:
             assert "waiting for the load of release 3590" in second.stderr.readline()
             kill_group(first)

@@ -73,6 +73,30 @@ class AlignmentRow(NamedTuple):
     aa_sequence: str
 
 
+COLUMNS: dict[str, str] = {
+    "gfe_name": "Name of the GFE: locus, w, and the accession of each feature in gene order (0: not known)",
+    "acc_name": "Accession of the allele in IPD-IMGT/HLA with its sequence version, HLA00001.4",
+    "allele_id": "Accession of the allele in IPD-IMGT/HLA with its sequence version, HLA00001.4",
+    "hla_name": "Name of the allele, HLA-A*01:01:01:01",
+    "locus": "Gene, HLA-A",
+    "seq_id": "First 32 digits of the decimal MD5 of the sequence",
+    "sequence": "Bases of the allele, or of the feature",
+    "length": "Number of bases (of aligned sequences: columns)",
+    "imgt_release": "Release, 3.58.0",
+    "accession": "Number of the feature's sequence among those of its locus, term and rank",
+    "hash_code": "Always none; kept for readers of the reference's files",
+    "rank": "Place of the feature among those of its kind: exon 2 has 2; a UTR has 1",
+    "term": "Kind of feature: FIVE_PRIME_UTR, exon, intron, THREE_PRIME_UTR",
+    "ard_id": "Name of the group, A*01:01:01G",
+    "ard_name": "Kind of group: G, lg, lgx",
+    "bp_seq_id": "As seq_id, of the coding sequence",
+    "bp_sequence": "Bases (coding sequence, or aligned with gaps)",
+    "aa_seq_id": "As seq_id, of the protein",
+    "aa_sequence": "Amino acids (protein, or aligned with gaps)",
+    "label": "GEN_ALIGN, NUC_ALIGN or PROT_ALIGN",
+}
+"""Column name → what stands in it, for people."""
+
 Row = GfeSequence | FeatureRow | GroupRow | CdsRow | AlignmentRow
 
 CSV_FILES: dict[str, type[Row]] = {

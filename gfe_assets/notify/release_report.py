@@ -40,7 +40,7 @@ def as_markdown(report: ReleaseReport, pictures: Mapping[str, bytes] | None = No
     """The page as Markdown; `pictures` maps caption → PNG, which stand inline as data addresses."""
     parts = [
         f"# Release {_safe(report.release_name)}: {_safe(report.status)}",
-        _safe(_summary(report)),
+        _safe(summary(report)),
         _facts(report),
         *_counts(report),
         *_totals(report),
@@ -63,7 +63,8 @@ def as_html_page(report: ReleaseReport, pictures: Mapping[str, bytes] | None = N
     )
 
 
-def _summary(report: ReleaseReport) -> str:
+def summary(report: ReleaseReport) -> str:
+    """What the release changed, in one sentence."""
     changes = report.changes
     if changes is None:
         return "There is no other release to compare it with."

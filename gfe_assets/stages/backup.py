@@ -19,8 +19,9 @@ from gfe_assets.graph.store import GraphStore
 from gfe_assets.hla.accessions import Registry, ServiceRegistry, local_registry
 from gfe_assets.resources import ProgressFactory
 from gfe_assets.settings import Settings
-from gfe_assets.stages.common import OWNERS, Clock, table
+from gfe_assets.stages.common import OWNERS, Clock, asset_tags, table
 from gfe_assets.stages.load import GRAPH_WRITER, gfe_graph
+from gfe_assets.statuses import Stage
 
 
 class BackupConfig(dg.Config):
@@ -41,6 +42,7 @@ class RestoreConfig(dg.Config):
     group_name="load",
     kinds={"graph", "parquet"},
     owners=OWNERS,
+    tags=asset_tags(Stage.LOAD),
     pool=GRAPH_WRITER,
     description="A backup of the whole graph and the accession registry: Parquet files with checksums. The newest are kept.",
 )

@@ -16,7 +16,7 @@ from gfe_assets.hla.build import AccessionRegistry, BuildInput, build_release, n
 from gfe_assets.hla.checks import CHECK_DESCRIPTIONS
 from gfe_assets.hla.csvs import schema
 from gfe_assets.hla.manifest import BuildParameters, Manifest, read_manifest, verify_files
-from gfe_assets.hla.records import CSV_FILES
+from gfe_assets.hla.records import COLUMNS, CSV_FILES
 from gfe_assets.locks import locked
 from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.progress import silent
@@ -175,5 +175,5 @@ def column_schema(name: str) -> dg.TableSchema:
     """Columns of a CSV file for the UI."""
     description = (CSV_FILES[name].__doc__ or "").strip()
     types = {"String": "string", "Int64": "int"}
-    columns = [dg.TableColumn(column, types[str(kind)]) for column, kind in schema(name).items()]
+    columns = [dg.TableColumn(column, types[str(kind)], description=COLUMNS[column]) for column, kind in schema(name).items()]
     return dg.TableSchema(columns=columns, constraints=dg.TableConstraints(other=[description]))

@@ -3,13 +3,14 @@
 In: the asset `gfe_graph`. Out: what differs (`graph/sync.py`) and how it is written (`graph/ladybug.py`, `graph/neo4j.py`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dagster as dg
 
 from gfe_assets.errors import BuildError
+from gfe_assets.facts import COUNTS
 from gfe_assets.graph.desired import Provenance, ReleaseGraph, desired_graph, order_dependent_nodes
 from gfe_assets.graph.integrity import node_counts
 from gfe_assets.graph.model import RELEASE
@@ -23,7 +24,7 @@ from gfe_assets.resources import ProgressFactory
 from gfe_assets.settings import Settings
 from gfe_assets.stages.build import build_lock, csv_folder, gfe_csvs
 from gfe_assets.stages.common import OWNERS, asset_tags, commit_link, stage, table
-from gfe_assets.state import COMMIT_TAG, RELEASE_TAG, Stage, Status, mark
+from gfe_assets.statuses import CHANGE_KINDS, COMMIT_TAG, RELEASE_TAG, Stage, Status, mark, summed_up
 
 GRAPH_WRITER = "graph_writer"
 """The pool of everything that writes the graph or reads what was just written; its limit is 1 (dagster.yaml)."""
@@ -66,14 +67,22 @@ def gfe_graph(
                 "nodes": table(
                     ("nodes", "before", "after"), [(label, n, loaded.after[label]) for label, n in loaded.before.items()]
                 ),
-                "changes": table(("what", "count"), [(name, n) for name, n in sorted(changes.counts.items()) if n]),
-                **{name.replace(".", "_"): count for name, count in sorted(changes.counts.items())},
+                "changes": changes_table(changes.counts),
+                **summed_up(changes.counts),
                 "unchanged": changes.empty,
+                COUNTS: {name.replace(".", "_"): count for name, count in sorted(changes.counts.items())},
                 NODE_COUNTS: {"before": loaded.before, "after": loaded.after, "new": loaded.new},
                 **clock.metadata(),
             },
             data_version=dg.DataVersion(manifest.fingerprint),
         )
+
+
+def changes_table(counts: Mapping[str, int]) -> dg.MetadataValue[Any]:
+    """A row for each label and type that changed, a column for what happened to it."""
+    labels = sorted({name.split(".")[0] for name, n in counts.items() if n and name.endswith(CHANGE_KINDS)})
+    rows = [(label, *(counts.get(f"{label}.{kind}", 0) for kind in CHANGE_KINDS)) for label in labels]
+    return table(("nodes and edges", *CHANGE_KINDS), rows) if rows else dg.MetadataValue.text("nothing")
 
 
 def loadable(settings: Settings, release: str) -> Manifest:

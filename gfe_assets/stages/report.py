@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import dagster as dg
 import polars as pl
 
-from gfe_assets.errors import BuildError
+from gfe_assets.errors import BuildError, GfeError
 from gfe_assets.facts import RunFacts, read_facts
 from gfe_assets.graph.model import RELEASE
 from gfe_assets.graph.store import GraphStore
@@ -22,14 +23,14 @@ from gfe_assets.hla.manifest import Manifest, read_manifest
 from gfe_assets.hla.release import parse_release, sort_names
 from gfe_assets.notify import plots
 from gfe_assets.notify.models import ReleaseReport
-from gfe_assets.notify.release_report import as_html_page, as_markdown
+from gfe_assets.notify.release_report import as_html_page, as_markdown, summary
 from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.settings import Settings
-from gfe_assets.stages.build import csv_folder
-from gfe_assets.stages.common import OWNERS
-from gfe_assets.stages.load import GRAPH_WRITER
+from gfe_assets.stages.build import build_lock, csv_folder
+from gfe_assets.stages.common import OWNERS, Clock, asset_tags
+from gfe_assets.stages.load import GRAPH_WRITER, NODE_COUNTS, gfe_graph
 from gfe_assets.stages.validate import graph_validation
-from gfe_assets.state import STATUS_TAG
+from gfe_assets.statuses import REASON_TAG, Stage, status_of
 
 _LABELS = ("GFE", "IPD_Allele", "IPD_Accession", "Sequence", "Feature")
 
@@ -40,44 +41,111 @@ _LABELS = ("GFE", "IPD_Allele", "IPD_Accession", "Sequence", "Feature")
     group_name="validate",
     kinds={"markdown", "html"},
     owners=OWNERS,
+    tags=asset_tags(Stage.VALIDATE),
     backfill_policy=ONE_RUN_EACH,
     pool=GRAPH_WRITER,
-    description="What the release is, what it changed against the one before it, its checks, timings and pictures.",
+    description="One page a release: commit, counts before and after, what it changed against the release before it, checks, "
+    "timings and pictures. Open `report`; the same page is an HTML file in the data folder.",
 )
 def release_report(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], graph: dg.ResourceParam[GraphStore]
 ) -> dg.MaterializeResult[None]:
     """Write the page of the partition's release."""
-    release = context.partition_key
+    clock, release = Clock(), context.partition_key
+    try:
+        with build_lock(settings, release, "report", shared=True):
+            report, pictures, alleles = describe(context.instance, settings, graph, release)
+        page = write_page(settings, release, as_html_page(report, pictures))
+    except GfeError as error:
+        reason = f"{error} (only the report is missing: the graph holds what the checks say)"
+        context.instance.add_run_tags(context.run.run_id, {REASON_TAG: reason})
+        raise dg.Failure(description=reason, allow_retries=False) from error
+    changed = report.changes.counts if report.changes else {}
+    return dg.MaterializeResult(
+        metadata={
+            "summary": dg.MetadataValue.md(summary(report)),
+            "report": dg.MetadataValue.md(as_markdown(report, pictures)),
+            "page": dg.MetadataValue.path(page),
+            "version": report.version,
+            "commit": dg.MetadataValue.url(report.commit_url) if report.commit_url else report.commit_sha,
+            "dagster/row_count": alleles,
+            **{f"changes_{name}": count for name, count in changed.items()},
+            **clock.metadata(),
+        }
+    )
+
+
+def describe(
+    instance: dg.DagsterInstance, settings: Settings, graph: GraphStore, release: str
+) -> tuple[ReleaseReport, dict[str, bytes], int]:
+    """The facts of a release as it was loaded last, its pictures, and how many alleles it has.
+
+    Raises:
+        BuildError: its CSV files are gone or changed, or it was never loaded.
+        GraphError: the graph cannot be read.
+    """
     folder = csv_folder(settings, release)
     manifest = read_manifest(folder, release)
     sequences = read_csv(folder, "gfe_sequences", release, columns=[*changes.COLUMNS, "locus"])
     with graph.reader() as reader:
         loaded = reader.read_nodes(RELEASE, ["name"])["name"].to_list()
-        after = {label: int(reader.query(f"MATCH (n:{label}) RETURN count(n)").rows[0][0]) for label in _LABELS}
-    run = context.instance.get_run_by_id(context.run.run_id) or context.run
-    facts = read_facts(context.instance, run.run_id)
-    report = assemble(settings, manifest, sequences, facts, loaded).model_copy(
+    load = last_load(instance, release)
+    run = instance.get_run_by_id(load.run_id)
+    report = assemble(settings, manifest, sequences, read_facts(instance, load.run_id), loaded).model_copy(
         update={
-            "status": run.tags.get(STATUS_TAG, ""),
-            "run_id": run.run_id,
-            "counts_after": after,
-            "counts_before": {label: n - _net(facts, label) for label, n in after.items()},
+            "status": status_of(run.status, dict(run.tags)).value if run else "",
+            "run_id": load.run_id,
+            "counts_before": load.before,
+            "counts_after": load.after,
         }
     )
-    pictures = draw(settings, manifest, sequences, loaded)
+    return report, draw(settings, manifest, sequences, loaded), sequences.height
+
+
+class LastLoad(NamedTuple):
+    """The run that loaded a release last, and how many nodes of each label the graph had before and after."""
+
+    run_id: str
+    before: dict[str, int]
+    after: dict[str, int]
+
+
+def last_load(instance: dg.DagsterInstance, release: str) -> LastLoad:
+    """Read from the newest materialization of the graph for this release.
+
+    Raises:
+        BuildError: there is none.
+    """
+    wanted = dg.AssetRecordsFilter(asset_key=gfe_graph.key, asset_partitions=[release])
+    found = instance.fetch_materializations(wanted, limit=1).records
+    load = found[0].asset_materialization if found else None
+    if load is None:
+        raise BuildError(f"release {release} was never loaded, so there is nothing to report: gfe-assets run {release}")
+    counts: Any = load.metadata[NODE_COUNTS].value if NODE_COUNTS in load.metadata else {"before": {}, "after": {}}
+    return LastLoad(found[0].run_id, _shown(counts["before"]), _shown(counts["after"]))
+
+
+def _shown(counts: dict[str, int]) -> dict[str, int]:
+    return {label: counts[label] for label in _LABELS if label in counts}
+
+
+def write_page(settings: Settings, release: str, html: str) -> Path:
+    """Write the page whole or not at all; gives its place.
+
+    Raises:
+        BuildError: it cannot be written.
+    """
     page = report_path(settings, release)
     temporary = page.with_name(f".{page.name}.partial")
-    temporary.write_text(as_html_page(report, pictures), encoding="utf-8")
-    temporary.replace(page)
-    return dg.MaterializeResult(
-        metadata={
-            "report": dg.MetadataValue.md(as_markdown(report, pictures)),
-            "page": dg.MetadataValue.path(page),
-            "dagster/row_count": manifest.counts["alleles"],
-            **({f"changes_{name}": count for name, count in report.changes.counts.items()} if report.changes else {}),
-        }
-    )
+    try:
+        temporary.write_text(html, encoding="utf-8")
+        temporary.replace(page)
+    except OSError as error:
+        raise BuildError(
+            f"release {release}: its report cannot be written to {page} ({error.strerror or error}); make room and materialize "
+            "release_report again"
+        ) from error
+    return page
 
 
 def report_path(settings: Settings, release: str) -> Path:
@@ -130,8 +198,3 @@ def sizes(settings: Settings, loaded: Iterable[str]) -> list[plots.ReleaseSize]:
             counts = read_manifest(csv_folder(settings, release), release).counts
             found.append(plots.ReleaseSize(release, counts["alleles"], counts["gfes"], counts["features"]))
     return found
-
-
-def _net(facts: RunFacts, label: str) -> int:
-    """Nodes of a label that the load of this run added, less those it took away."""
-    return facts.counts.get(f"{label}_inserted", 0) - facts.counts.get(f"{label}_deleted", 0)
