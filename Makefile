@@ -1,6 +1,7 @@
 # The only commands a person has to know. Everything runs in .venv, which `make` sets up by itself.
 
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -35,8 +36,9 @@ ui: $(VENV)/runtime
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -m "not slow"
 
+# A file's tests stay together, so that servers are started once a worker.
 test-all: $(VENV)/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

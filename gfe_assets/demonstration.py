@@ -23,11 +23,10 @@ _PARAMETERS = {"align": True}
 
 
 def demo_settings(settings: Settings) -> Settings:
-    """A deployment of its own: nothing of the user's graph, registry or data is touched."""
+    """A deployment of its own, with no setting of the user's: neither graph, registry nor data is touched, nobody is alerted."""
     folder = settings.data_folder / "demo"
-    return Settings.load(
-        source_uri=(folder / "source").as_uri(), data_uri=str(folder), graph_uri="", registry_uri="", feature_service_url=""
-    )
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    return Settings.load(**{**defaults, "source_uri": (folder / "source").as_uri(), "data_uri": str(folder)})
 
 
 def prepare_source(settings: Settings) -> None:
@@ -46,10 +45,14 @@ def run(user_settings: Settings) -> bool:
     say(f"[bold]1. Three releases[/bold] ({LABEL}) in {_shown(settings.data_folder / 'source')}")
     prepare_source(settings)
     first = _run(settings, ["3580", "3590", "3600"])
+    if not _all_loaded(first):
+        return False
     before = read_csv(csv_folder(settings, "3590"), "gfe_sequences", "3590")
     say("\n[bold]2. A commit corrects 3.59.0[/bold] after 3.60.0 is out; the graph takes back what was wrong")
     correct_demo(settings.data_folder / "source")
     second = _run(settings, ["3590"])
+    if not _all_loaded(second):
+        return False
     after = read_csv(csv_folder(settings, "3590"), "gfe_sequences", "3590")
     outcomes = {outcome.release: outcome for outcome in (*first, *second)}
     say("\n[bold]3. Where every release stands[/bold]")
@@ -67,7 +70,11 @@ def run(user_settings: Settings) -> bool:
     say("\n[bold]5. Three questions to the graph[/bold]")
     _print_answers(settings)
     _print_next(settings)
-    return all(outcome.status is Status.LOAD_SUCCESS for outcome in (*first, *second))
+    return True
+
+
+def _all_loaded(outcomes: list[RunOutcome]) -> bool:
+    return all(outcome.status is Status.LOAD_SUCCESS for outcome in outcomes)
 
 
 def _run(settings: Settings, releases: list[str]) -> list[RunOutcome]:

@@ -25,6 +25,7 @@ _TYPES = {
 }
 COUNTS = "counts"
 """Metadata that holds counts as JSON, where they are too many to stand in rows of their own."""
+_COUNTED = (Stage.BUILD.value, Stage.LOAD.value)
 _NO_COUNTS = ("seconds", "peak_memory_mb", "dagster/row_count", *CHANGE_KINDS)
 
 
@@ -73,6 +74,7 @@ def _add_materialization(facts: RunFacts, event: dg.DagsterEvent) -> None:
     stage = STAGE_OF_ASSET.get(asset)
     if stage:
         facts.seconds[stage] = float(str(metadata["seconds"].value))
+    if stage in _COUNTED:
         facts.counts.update(
             (name, value.value)
             for name, value in metadata.items()

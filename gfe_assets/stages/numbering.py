@@ -32,7 +32,6 @@ from gfe_assets.statuses import release_of
 BATCH_TAGS = ("dagster/backfill", "dagster/tick")
 NumberRelease = Callable[[str, Mapping[str, str]], None]
 """Numbers a release whose run has not begun, given the run's tags (none when it is not even submitted)."""
-_POLL_SECONDS = 1.0
 _CALLED_OFF = {dg.DagsterRunStatus.CANCELING}
 _WAITING = {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED}
 
@@ -40,8 +39,15 @@ _WAITING = {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED}
 class Turn:
     """The place of a run among those of its batch; a run without a batch never waits."""
 
-    def __init__(self, instance: dg.DagsterInstance, run: dg.DagsterRun, asset: dg.AssetKey, log: Logger) -> None:
-        self._instance, self._run, self._asset, self._log = instance, run, asset, log
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        run: dg.DagsterRun,
+        asset: dg.AssetKey,
+        log: Logger,
+        poll_seconds: float = 1.0,
+    ) -> None:
+        self._instance, self._run, self._asset, self._log, self._poll = instance, run, asset, log, poll_seconds
         self._tag = next((tag for tag in BATCH_TAGS if tag in run.tags), "")
         self._batch = run.tags.get(self._tag, "")
         self._release = release_of(run.tags)
@@ -67,7 +73,7 @@ class Turn:
                 if ahead != told:
                     self._log.info(f"waiting with new numbers for the builds of {', '.join(ahead)}, which are older")
                     told = ahead
-                time.sleep(_POLL_SECONDS)
+                time.sleep(self._poll)
                 fail_dead_runs(self._instance)  # nobody waits for the dead
 
     def passed(self) -> None:
