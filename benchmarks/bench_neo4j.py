@@ -161,12 +161,17 @@ def cut(folder: Path, release: str, alleles: int) -> None:
 
 def reference_seconds(folder: Path, release: str, heap: str) -> float:
     """Load a release into a new server row by row."""
-    with tempfile.TemporaryDirectory() as name, Neo4jServer(Path(name), heap=heap, short_lived=False) as server:
-        imports = server.folder / "import"
-        imports.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        imports = Path(name) / "import"
+        imports.mkdir()
         for table in NAMES:
             pl.read_parquet(folder / f"{table}.{release}.parquet").write_csv(imports / f"{table}.csv")
-        with server.driver() as driver, driver.session(database=server.database) as session:
+        settings = {"server.directories.import": str(imports)}
+        with (
+            Neo4jServer(Path(name), heap=heap, settings=settings, short_lived=False) as server,
+            server.driver() as driver,
+            driver.session(database=server.database) as session,
+        ):
             began = time.perf_counter()
             for statement in (*REFERENCE_SCHEMA, "CREATE (:Submitter {name: 'x'})"):
                 session.run(statement).consume()

@@ -47,12 +47,12 @@ def main() -> None:
             start = time.monotonic()
             size = len(str(overview(states)["states"].value))
             shown = time.monotonic() - start
-        explained = sum(1 for state in states if state.status.bad and state.reason)
+        failed = sum(1 for state in states if state.status.bad and state.reason)
         print(
-            f"{options.releases} releases, {options.runs} runs, {options.commits} commits seen: {len(states)} states, {explained} failures"
+            f"{options.releases} releases, {options.runs} runs, {options.commits} commits: {len(states)} states, {failed} failed"
         )
         print(
-            f"read_states           {statistics.median(seconds):.2f} s (median of {options.repeat}; slowest {max(seconds):.2f} s)"
+            f"read_states           {statistics.median(seconds):.2f} s (median of {options.repeat}), max {max(seconds):.2f} s"
         )
         print(f"table for the UI      {shown:.2f} s, {size / 1000:.0f} kB")
         print(f"gfe-assets status     {status_command(home):.2f} s, start of Python and dagster included")
@@ -92,9 +92,7 @@ def add_run(instance: dg.DagsterInstance, release: str, sha: str, number: int) -
         "gfe/stage": "load" if failed else "validate",
         "gfe/trigger": "commit",
         "gfe/content": sha,
-        "gfe/counts": json.dumps(
-            {name: 40_000 for name in ("entries", "alleles", "gfes", "features", "all_cds", "all_groups")}
-        ),
+        "gfe/counts": json.dumps(dict.fromkeys(("entries", "alleles", "gfes", "features", "all_cds", "all_groups"), 40000)),
         "gfe/changes": json.dumps({"inserted": 100_000, "updated": 10, "deleted": 1}),
         "dagster/partition": release,
         "dagster/priority": "-303000",

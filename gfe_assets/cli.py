@@ -12,6 +12,7 @@ import typer
 
 from gfe_assets import __version__
 from gfe_assets.errors import GfeError, ReleaseNameError, SettingsError
+from gfe_assets.hla.release import parse_release
 
 app = typer.Typer(
     help="Turn every release of IPD-IMGT/HLA into a graph of gene features (GFE).",
@@ -78,13 +79,15 @@ def run(
 ) -> None:
     """Bring releases into the graph: raw → build → load → validate."""
     from gfe_assets import console
-    from gfe_assets.runs import run_releases
 
+    names = [parse_release(text).name for text in releases]
     settings = console.load_settings()
+    from gfe_assets.runs import run_releases  # takes seconds, which mistakes need not wait for
+
     with console.progress(quiet=as_json) as listener:
         outcomes = run_releases(
             settings,
-            releases,
+            names,
             listener,
             job="build_job" if skip_load else "release_job",
             parameters={"limit": limit, "align": align, "kir": kir, "use_existing_build": use_existing_build},
@@ -117,10 +120,12 @@ def ui(
 def status(as_json: Json = False) -> None:
     """Show where every release stands."""
     from gfe_assets import console
+
+    settings = console.load_settings()
     from gfe_assets.home import open_instance
     from gfe_assets.state import read_states
 
-    with open_instance(console.load_settings()) as instance:
+    with open_instance(settings) as instance:
         states = read_states(instance)
     if as_json:
         typer.echo(json.dumps([state.model_dump(mode="json") for state in states], indent=1))
@@ -215,6 +220,25 @@ def restore(
     settings = console.load_settings()
     with console.progress() as listener:
         console.print_restored(restore_backup(settings, listener, name, replace=replace))
+
+
+@app.command()
+def adopt(
+    apply: Annotated[bool, typer.Option("--apply", help="Change the database; without it, only say what differs.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take over a Neo4j database that gfe-db filled: say what differs from this schema, and bring it there."""
+    from gfe_assets import adoption, console
+
+    settings = console.load_settings()
+    with console.progress(quiet=as_json) as listener:
+        report = adoption.take_over(settings, listener) if apply else adoption.look(settings)
+    if as_json:
+        typer.echo(report.model_dump_json(indent=1))
+    else:
+        console.print_adoption(report)
+    if report.refusal:
+        raise typer.Exit(1)
 
 
 @accessions_app.command("import")

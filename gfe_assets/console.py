@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -18,6 +19,7 @@ from gfe_assets.progress import Progress, silent
 from gfe_assets.settings import Settings
 
 if TYPE_CHECKING:  # these import dagster, which takes a second
+    from gfe_assets.graph.adopt_report import AdoptionReport
     from gfe_assets.graph.backup_format import BackupManifest
     from gfe_assets.graph.restore import Restored
     from gfe_assets.runs import RunOutcome
@@ -26,6 +28,7 @@ if TYPE_CHECKING:  # these import dagster, which takes a second
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
+_ADOPTION = {"change": "[green]changed[/green]", "keep": "kept", "refuse": "[red]REFUSED[/red]"}
 _COLOURS = {"LOAD_SUCCESS": "green", "LOAD_SKIPPED": "green", "SKIPPED": "yellow"}
 
 
@@ -163,6 +166,25 @@ def print_restored(restored: "Restored") -> None:
     )
     if restored.gone:
         out.print(f"not in this backup: {', '.join(restored.gone)}; to load again: gfe-assets run {' '.join(restored.gone)}")
+
+
+def print_adoption(report: "AdoptionReport") -> None:
+    """How a database differs from our schema, what becomes of it, and what to do next."""
+    where = f"database {report.database!r} on {report.graph}" if report.database else f"the embedded graph {report.graph}"
+    if report.differences:
+        rows = [
+            (each.what, each.where, each.count, "\n".join(map(escape, each.examples[:3])), _ADOPTION[each.action], each.remedy)
+            for each in report.differences
+        ]
+        print_rows(["difference", "where", "count", "examples", "with --apply", "what becomes of it"], rows)
+    if not report.needed:
+        out.print(f"There is nothing to adopt in {where}.", markup=False)
+    elif report.applied:
+        out.print(f"{where[0].upper()}{where[1:]} has this schema now; next: gfe-assets run {' '.join(report.releases)}")
+    elif report.refusal:
+        complain(f"{where} cannot be adopted while it has: {', '.join(each.what for each in report.of('refuse'))}")
+    else:
+        out.print("Nothing was changed. To adopt it: gfe-assets adopt --apply")
 
 
 def _held(manifest: "BackupManifest") -> str:

@@ -8,6 +8,8 @@ import os
 import shutil
 from pathlib import Path
 
+import polars as pl
+
 from gfe_assets import console
 from gfe_assets.graph.open import open_store
 from gfe_assets.graph.queries import EXAMPLES, filled_in
@@ -23,7 +25,7 @@ _PARAMETERS = {"align": True}
 
 
 def demo_settings(settings: Settings) -> Settings:
-    """A deployment of its own, with no setting of the user's: neither graph, registry nor data is touched, nobody is alerted."""
+    """A deployment of its own, without the user's settings: no graph, registry or data is touched, and nobody is alerted."""
     folder = settings.data_folder / "demo"
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     return Settings.load(**{**defaults, "source_uri": (folder / "source").as_uri(), "data_uri": str(folder)})
@@ -47,26 +49,17 @@ def run(user_settings: Settings) -> bool:
     first = _run(settings, ["3580", "3590", "3600"])
     if not _all_loaded(first):
         return False
-    before = read_csv(csv_folder(settings, "3590"), "gfe_sequences", "3590")
+    before = _sequences(settings, "3590")
     say("\n[bold]2. A commit corrects 3.59.0[/bold] after 3.60.0 is out; the graph takes back what was wrong")
     correct_demo(settings.data_folder / "source")
     second = _run(settings, ["3590"])
     if not _all_loaded(second):
         return False
-    after = read_csv(csv_folder(settings, "3590"), "gfe_sequences", "3590")
     outcomes = {outcome.release: outcome for outcome in (*first, *second)}
     say("\n[bold]3. Where every release stands[/bold]")
     _print_outcomes(outcomes)
     say("\n[bold]4. What changed[/bold]")
-    frames = [read_csv(csv_folder(settings, name), "gfe_sequences", name) for name in ("3580", "3590", "3600")]
-    compared = {
-        "3580 → 3590": release_changes(frames[0], frames[1]),
-        "3590 → 3600": release_changes(frames[1], frames[2]),
-        "3590 → its correction": release_changes(before, after),
-    }
-    counts = {name: changes.counts for name, changes in compared.items()}
-    columns = list(next(iter(counts.values())))
-    console.print_rows(["", *(column.replace("_", " ") for column in columns)], [(n, *c.values()) for n, c in counts.items()])
+    _print_changes(before, *(_sequences(settings, name) for name in ("3580", "3590", "3600")))
     say("\n[bold]5. Three questions to the graph[/bold]")
     _print_answers(settings)
     _print_next(settings)
@@ -99,6 +92,21 @@ def _print_outcomes(outcomes: dict[str, RunOutcome]) -> None:
         for outcome in sorted(outcomes.values(), key=lambda outcome: outcome.release)
     ]
     console.print_rows(columns, rows)
+
+
+def _sequences(settings: Settings, release: str) -> pl.DataFrame:
+    return read_csv(csv_folder(settings, release), "gfe_sequences", release)
+
+
+def _print_changes(uncorrected: pl.DataFrame, first: pl.DataFrame, second: pl.DataFrame, third: pl.DataFrame) -> None:
+    compared = {
+        "3580 → 3590": release_changes(first, second),
+        "3590 → 3600": release_changes(second, third),
+        "3590 → its correction": release_changes(uncorrected, second),
+    }
+    counts = {name: changes.counts for name, changes in compared.items()}
+    columns = list(next(iter(counts.values())))
+    console.print_rows(["", *(column.replace("_", " ") for column in columns)], [(n, *c.values()) for n, c in counts.items()])
 
 
 def _print_answers(settings: Settings) -> None:

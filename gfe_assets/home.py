@@ -103,7 +103,7 @@ def is_foreground(run: dg.DagsterRun) -> bool:
 def hold_while_alive(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Hold the lock file of a run until this process ends, however it ends; false where that was done before."""
     path = foreground_lock(instance, run_id)
-    if path.exists():
+    if is_locked(path):
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{run_id}.{os.getpid()}")

@@ -1,4 +1,4 @@
-"""The jobs: all four stages, only the build, only the load; backup and restore.
+"""The jobs: all four stages, only the build, only the load; backup, restore, adoption.
 
 In: which assets a job runs and how. Out: what the assets do (`stages/`), when jobs run (`sensors.py`).
 
@@ -8,6 +8,7 @@ A run is one process: its stages follow each other strictly, and runs go side by
 import dagster as dg
 
 from gfe_assets.partitions import OLDEST_FIRST
+from gfe_assets.stages.adopt import adopt_database
 from gfe_assets.stages.backup import graph_backup, restore_graph
 from gfe_assets.stages.build import gfe_csvs
 from gfe_assets.stages.load import gfe_graph
@@ -53,4 +54,13 @@ def restore_job() -> None:
     restore_graph()
 
 
-JOBS = (release_job, build_job, load_job, backup_job, restore_job)
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="A Neo4j database that gfe-db filled, brought to this schema.",
+)
+def adopt_job() -> None:
+    """One op."""
+    adopt_database()
+
+
+JOBS = (release_job, build_job, load_job, backup_job, restore_job, adopt_job)

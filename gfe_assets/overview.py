@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from gfe_assets.stages.common import OWNERS, asset_tags, table
-from gfe_assets.state import ReleaseState, latest_by_release, read_states
+from gfe_assets.state import ReleaseState, read_states, standing
 from gfe_assets.statuses import Stage
 
 _COLUMNS = ("release", "commit", "status", "since (UTC)", "alleles", "run", "reason")
@@ -38,10 +38,10 @@ def overview_event(instance: dg.DagsterInstance, just_seen: Sequence[dg.AssetObs
 
 def overview(states: list[ReleaseState]) -> dict[str, Any]:
     """The states as metadata: a table with the newest release first, and a count of each status, one for each release."""
-    newest = latest_by_release(states).values()
-    counts = Counter(state.status.value for state in newest)
+    releases = standing(states)
+    counts = Counter(state.status.value for state in releases)
     return {
-        "dagster/row_count": len(newest),
+        "dagster/row_count": len(releases),
         "commits": len(states),
         "states": table(_COLUMNS, [_row(state) for state in reversed(states)]),
         **dict(sorted(counts.items())),

@@ -47,6 +47,7 @@ __all__ = [
     "latest_by_release",
     "mark",
     "read_states",
+    "standing",
     "status_of",
 ]
 
@@ -172,6 +173,16 @@ def _all_observations(
 def latest_by_release(states: Iterable[ReleaseState]) -> dict[str, ReleaseState]:
     """The newest state of each release."""
     return {state.release: state for state in states}
+
+
+def standing(states: Iterable[ReleaseState]) -> list[ReleaseState]:
+    """Where each release stands: at its newest commit that was not skipped, as a skipped one changes nothing; in order."""
+    newest: dict[str, ReleaseState] = {}
+    for state in states:
+        before = newest.get(state.release)
+        if before is None or before.status is Status.SKIPPED or state.status is not Status.SKIPPED:
+            newest[state.release] = state
+    return list(newest.values())
 
 
 def _state_of_run(record: dg.RunRecord) -> ReleaseState | None:

@@ -4,11 +4,10 @@ In: whether it is on and has had no good tick for a day; the Dagster sensor that
 (`notify/`), how runs ended (`alerts.py`). Sensors are ticked by the daemon: whether that runs, its host has to watch.
 """
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, TickStatus  # no public way to read ticks
+from dagster._core.scheduler.instigation import InstigatorState, TickStatus  # no public way to read ticks
 
 from gfe_assets.alerts import wanted
 from gfe_assets.commits import SENSOR_NAME
@@ -20,7 +19,7 @@ from gfe_assets.settings import Settings
 HOURS = 24
 _PATIENCE = timedelta(hours=HOURS)
 _GOOD = [TickStatus.SUCCESS, TickStatus.SKIPPED]
-_LOOKED_AT = 500
+_PAGE = 100
 
 
 def watchdog(settings: Settings) -> dg.SensorDefinition:
@@ -60,31 +59,28 @@ def overdue_sensor(instance: dg.DagsterInstance, now: datetime) -> tuple[datetim
     for state in instance.all_instigator_state():
         if state.name != SENSOR_NAME or not state.is_running or _switched_on(state) > since:
             continue
-        if _good(_ticks(instance, state, after=since.timestamp(), statuses=_GOOD)):
+        last_good = _last_good(instance, state)
+        if last_good and last_good > since:
             continue
-        good = _good(_ticks(instance, state, statuses=_GOOD))
-        newest = _ticks(instance, state, limit=1)
+        newest = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
         if not newest:
             return None, now, "it has not ticked at all; is its code location loaded?"
         why = newest[0].error.message if newest[0].error else newest[0].tick_data.skip_reason
-        return (_time(good[0].timestamp) if good else None), now, why or f"its newest tick is {newest[0].status.value}"
+        return last_good, now, why or f"its newest tick is {newest[0].status.value}"
     return None
 
 
-def _ticks(
-    instance: dg.DagsterInstance,
-    state: InstigatorState,
-    after: float | None = None,
-    limit: int = _LOOKED_AT,
-    statuses: list[TickStatus] | None = None,
-) -> Sequence[InstigatorTick]:
-    """Ticks of a sensor, the newest first."""
-    return instance.get_ticks(state.instigator_origin_id, state.selector_id, after=after, limit=limit, statuses=statuses)
-
-
-def _good(ticks: Sequence[InstigatorTick]) -> list[InstigatorTick]:
-    """Those in which the source answered: where it did not, a tick ends well only in name."""
-    return [tick for tick in ticks if not str(tick.tick_data.skip_reason or "").startswith(UNDECIDED)]
+def _last_good(instance: dg.DagsterInstance, state: InstigatorState) -> datetime | None:
+    """When the source answered last: where it does not, a tick ends well only in name. Dagster keeps ticks for a week."""
+    before = None
+    while ticks := instance.get_ticks(
+        state.instigator_origin_id, state.selector_id, before=before, limit=_PAGE, statuses=_GOOD
+    ):
+        for tick in ticks:  # the newest first
+            if not str(tick.tick_data.skip_reason or "").startswith(UNDECIDED):
+                return _time(tick.timestamp)
+        before = ticks[-1].timestamp
+    return None
 
 
 def _switched_on(state: InstigatorState) -> datetime:

@@ -247,7 +247,7 @@ class Ui:
         assert self.ask(query, id=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 120, every: float = 0.1) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 240, every: float = 0.1) -> Any:
     """Ask until the answer is true; that answer."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):

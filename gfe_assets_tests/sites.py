@@ -132,7 +132,7 @@ class Site:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=600,
             check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
@@ -204,7 +204,7 @@ def kill_group(process: "subprocess.Popen[str]", number: int = signal.SIGKILL) -
         return
 
 
-def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]", seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]", seconds: float = 300) -> None:
     """Wait, looking often, until something is so while a process runs.
 
     Raises:

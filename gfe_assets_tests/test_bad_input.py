@@ -151,7 +151,21 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("bad", BAD.values(), ids=list(BAD))
+SLOW = {
+    "an empty flat file in a zip",
+    "no groups file",
+    "control characters",
+    "an allele name that stands twice",
+    "a zip with two hla.dat",
+    "a zip far larger than it says",
+    "a zip that was cut",
+}
+"""Cases whose like is tried by the fast tests, too."""
+
+
+@pytest.mark.parametrize(
+    "bad", [pytest.param(bad, id=name, marks=[pytest.mark.slow] * (name in SLOW)) for name, bad in BAD.items()]
+)
 def test_it_is_refused_with_a_clear_message_and_the_next_run_works(loaded, bad):
     graph, entry = loaded.graph_digest(), accession(first_entry(flat_file(loaded.source / "3590")))
     bad.damage(loaded)
@@ -287,7 +301,7 @@ def test_no_space_left_for_dagsters_own_storage_is_one_line_too(loaded, small_di
 def test_two_runs_of_one_release_at_once_both_end_well(loaded):
     """Whoever comes second waits, says for whom, and ends well."""
     with loaded.started("run", "3590", "--json") as one, loaded.started("run", "3590", "--json") as other:
-        results = [process.communicate(timeout=120) for process in (one, other)]
+        results = [process.communicate(timeout=300) for process in (one, other)]
     assert [json_lines(out)[0]["status"] for out, _ in results] == ["LOAD_SUCCESS"] * 2
     said = [err for _, err in results if err]
     waiting = re.compile(r"gfe-assets: waiting for the \w+ of release 3590, process \d+")

@@ -84,7 +84,6 @@ def test_the_program_alone_shows_its_help(tmp_path):
         (["run", "3580", "--limt", "3"], "No such option: --limt"),
         (["run", "3580", "--limit", "-1"], "Invalid value for '--limit'"),
         (["run", "358x"], "'358x' is not an IPD-IMGT/HLA release: write it as a branch name such as 3580 or a version such as"),
-        (["sync", "--process", "some"], "--process 'some' is not one of none, latest, all"),
     ],
     ids=_named,
 )
@@ -119,11 +118,13 @@ def test_a_release_that_is_not_there_is_named_with_those_that_are(loaded):
     assert said.endswith("releases there: 3580, 3590")
 
 
+@pytest.mark.slow
 def test_a_folder_of_releases_that_is_not_there_is_named(tmp_path):
     ran = alone("run", "3580", cwd=tmp_path, GFE_SOURCE_URI="file:///nowhere/imgthla")
     assert complaint(ran, 1) == "the folder of releases /nowhere/imgthla is not there: check GFE_SOURCE_URI"
 
 
+@pytest.mark.slow
 def test_a_graph_that_cannot_be_named_fails_the_run_with_the_reason(loaded):
     ran = loaded.cli("run", "3590", GFE_GRAPH_URI="ladybug://relative")
     assert "graph 'ladybug://relative' does not name a file: write it as ladybug:///folder/file" in complaint(ran, 1)

@@ -1,181 +1,94 @@
-"""What Dagster is told: it loads without touching anything, everything in it is described, and its own tools accept it."""
+"""Everything in the UI says what it is, in words, and where it belongs."""
 
-import json
-import os
-import subprocess
-import sys
-from itertools import pairwise
-from pathlib import Path
+import re
+import warnings
 
 import dagster as dg
 import pytest
-import yaml
 
 from gfe_assets.definitions import build_defs
 from gfe_assets.settings import Settings
-from gfe_assets.stages.load import GRAPH_WRITER
 
-PROJECT = Path(__file__).parents[1]
-GROUPS = {"raw", "build", "load", "validate"}
-
-# Loads the definitions in a process in which opening a connection, or a file for writing, is an error.
-QUIET_LOADING = """
-import sys
-
-def hook(event, arguments):
-    if event in ("socket.connect", "socket.getaddrinfo", "sqlite3.connect", "subprocess.Popen", "os.mkdir", "os.rename"):
-        raise RuntimeError(f"{event} {arguments}")
-    if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
-        raise RuntimeError(f"{event} {arguments}")
-
-import dagster, ladybug, matplotlib.pyplot, pyarrow  # what these do at their import is theirs
-sys.addaudithook(hook)
-from gfe_assets.definitions import build_defs, defs
-from gfe_assets.settings import Settings
-build_defs(Settings.load()).resolve_all_job_defs()
-defs()
-print(sorted(name for name in sys.modules if name.startswith("gfe_assets.")).__len__())
-"""
+FLOW = ("release_commits", "raw_sequences", "gfe_csvs", "gfe_graph", "graph_validation", "release_report")
 
 
 @pytest.fixture(scope="module")
 def definitions() -> dg.Definitions:
-    return build_defs(Settings(_env_file=None, source_uri="file:///nowhere/source", data_uri="/nowhere/data"))
+    return build_defs(Settings(_env_file=None))
 
 
-def test_they_load_without_touching_disk_network_or_other_processes(tmp_path):
-    """For a source, a graph server and a registry server that do not exist."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GFE_", "DAGSTER_"))}
-    environment |= {
-        "GFE_SOURCE_URI": "github://no/where",
-        "GFE_GRAPH_URI": "neo4j://graph.invalid",
-        "GFE_REGISTRY_URI": "postgresql://registry.invalid/x",
-        "GFE_DATA_URI": str(tmp_path / "data"),
-        "HOME": str(tmp_path),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": str(PROJECT),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", QUIET_LOADING], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert not (tmp_path / "data").exists()
+@pytest.fixture(scope="module")
+def repository(definitions: dg.Definitions) -> dg.RepositoryDefinition:
+    return definitions.get_repository_def()
 
 
-def test_every_asset_is_described_grouped_owned_and_of_a_kind(definitions):
-    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
-    assert {"raw_sequences", "gfe_csvs", "gfe_graph", "graph_validation"} <= specs.keys()
-    for name, spec in specs.items():
-        assert spec.description, name
-        assert spec.group_name in GROUPS, name
-        assert spec.owners, name
-        assert spec.kinds, name
+def is_sentence(text: str | None) -> bool:
+    """Several words that end with a full stop, or name a place at the end."""
+    return bool(text) and len(str(text).split()) > 3
 
 
-def test_the_four_stages_depend_on_each_other_in_order(definitions):
-    graph = definitions.resolve_asset_graph()
-    order = ["raw_sequences", "gfe_csvs", "gfe_graph", "graph_validation"]
-    for before, after in pairwise(order):
-        assert dg.AssetKey(before) in graph.get(dg.AssetKey(after)).parent_keys
+def test_every_asset_has_a_description_a_stage_as_group_kinds_owners_and_tags(repository: dg.RepositoryDefinition):
+    graph = repository.asset_graph
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} >= {*FLOW, "graph_backup", "execution_state"}
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert is_sentence(node.description), key
+        assert node.group_name in ("raw", "build", "load", "validate"), key
+        assert node.kinds, key
+        assert node.owners == ["team:transplant-bioinformatics"], key
+        assert node.tags["stage"] == node.group_name, key
 
 
-def test_every_check_is_described_and_those_before_the_load_block(definitions):
-    graph = definitions.resolve_asset_graph()
-    specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
-    assert len(specs) >= 26
+def test_every_asset_that_is_made_links_to_its_code(repository: dg.RepositoryDefinition):
+    for key in repository.asset_graph.materializable_asset_keys:
+        references = repository.asset_graph.get(key).metadata["dagster/code_references"].code_references
+        assert [reference.file_path.rpartition("/")[2].endswith(".py") for reference in references] == [True], key
+
+
+def test_every_check_has_a_description_and_a_partition(repository: dg.RepositoryDefinition):
+    specs = [repository.asset_graph.get_check_spec(key) for key in repository.asset_graph.asset_check_keys]
+    assert len(specs) > 25
     for spec in specs:
-        assert spec.description, spec.name
-        assert spec.blocking or spec.name == "md5_list", spec.name
+        assert is_sentence(spec.description), spec.name
+        assert spec.partitions_def is not None, spec.name
+    assert {spec.name for spec in specs if not spec.blocking} == {"md5_list"}
 
 
-def test_every_job_sensor_schedule_and_resource_is_described(definitions):
-    repository = definitions.get_repository_def()
-    jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
-    assert {"release_job", "build_job", "load_job"} <= {job.name for job in jobs}
-    for thing in (*jobs, *repository.sensor_defs, *repository.schedule_defs):
-        assert thing.description, thing.name
-    for name, resource in repository.get_top_level_resources().items():
-        assert resource.description, name
+def test_every_job_sensor_schedule_and_resource_has_a_description(
+    definitions: dg.Definitions, repository: dg.RepositoryDefinition
+):
+    named = [
+        *(job for job in repository.get_all_jobs() if not job.name.startswith("__")),
+        *repository.sensor_defs,
+        *repository.schedule_defs,
+    ]
+    assert len(named) >= 10
+    for each in named:
+        assert is_sentence(each.description), each.name
+    for name, resource in (definitions.resources or {}).items():
+        text = getattr(resource, "description", None) or getattr(resource, "resource_cls", type(resource)).__doc__
+        assert is_sentence(text), name
 
 
-def test_every_launch_parameter_is_described(definitions):
-    schema = repository_resource(definitions, "parameters").config_schema.config_type.fields
-    assert schema.keys() == {"limit", "align", "kir", "use_existing_build"}
-    assert all(field.description for field in schema.values())
+def test_every_setting_and_launch_parameter_has_a_description():
+    from gfe_assets.resources import LaunchParameters  # noqa: PLC0415 - only here
+
+    for model in (Settings, LaunchParameters):
+        for name, field in model.model_fields.items():
+            assert is_sentence(field.description), name
 
 
-def repository_resource(definitions: dg.Definitions, name: str) -> dg.ResourceDefinition:
-    return definitions.get_repository_def().get_top_level_resources()[name]
+def test_nothing_that_only_dagster_can_act_on_is_said_when_the_definitions_are_loaded():
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        build_defs(Settings(_env_file=None))
+    ours = re.compile("backfill_policy|code_references|CodeReference|partitions_def on an AssetCheckSpec")
+    assert [str(each.message) for each in said if not ours.search(str(each.message))] == []
 
 
-def test_every_setting_is_described():
-    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
-
-
-def test_passwords_and_tokens_appear_in_no_configuration_that_the_ui_shows():
-    secret = "do-not-show-me"
-    settings = Settings(_env_file=None, graph_password=secret, github_token=secret, smtp_password=secret)
-    repository = build_defs(settings).get_repository_def()
-    for resource in repository.get_top_level_resources().values():
-        assert secret not in repr(resource.config_schema.as_field().__dict__)
-        assert secret not in (resource.description or "")
-
-
-def test_the_pool_of_the_graph_writer_has_room_for_one(tmp_path):
-    """With the project's dagster.yaml: the second of two steps that ask for a place gets none."""
-    (tmp_path / "dagster.yaml").write_text((PROJECT / "dagster.yaml").read_text())
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        storage = instance.event_log_storage
-        assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
-        storage.initialize_concurrency_limit_to_default(GRAPH_WRITER)
-        assert storage.claim_concurrency_slot(GRAPH_WRITER, "one run", "gfe_graph").is_claimed
-        assert not storage.claim_concurrency_slot(GRAPH_WRITER, "another run", "gfe_graph").is_claimed
-        storage.free_concurrency_slots_for_run("one run")
-        assert storage.claim_concurrency_slot(GRAPH_WRITER, "another run", "gfe_graph").is_claimed
-
-
-def test_a_killed_run_gives_its_place_in_the_pool_back(tmp_path):
-    (tmp_path / "dagster.yaml").write_text((PROJECT / "dagster.yaml").read_text())
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        assert instance.run_monitoring_enabled
-        assert 0 < instance.run_monitoring_settings["free_slots_after_run_end_seconds"] <= 300
-
-
-def test_whatever_writes_the_graph_or_reads_what_was_just_written_is_in_the_pool(definitions):
-    pools = {key.to_user_string(): node.pools for key, node in nodes(definitions).items()}
-    assert pools["gfe_graph"] == pools["graph_validation"] == {GRAPH_WRITER}
-    assert pools["raw_sequences"] == pools["gfe_csvs"] == set()
-
-
-def nodes(definitions: dg.Definitions) -> dict[dg.AssetKey, object]:
-    graph = definitions.resolve_asset_graph()
-    return {key: graph.get(key) for key in graph.get_all_asset_keys()}
-
-
-def test_a_backfill_starts_one_run_a_release(definitions):
-    for key, node in nodes(definitions).items():
-        if node.is_partitioned and node.is_materializable:
-            assert node.backfill_policy == dg.BackfillPolicy.multi_run(1), key
-
-
-@pytest.mark.slow
-def test_dagsters_own_validation_accepts_the_workspace(tmp_path):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GFE_", "DAGSTER_"))}
-    environment |= {"DAGSTER_HOME": str(tmp_path), "PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "default"}
-    dagster = Path(sys.executable).with_name("dagster")
-    done = subprocess.run(
-        [str(dagster), "definitions", "validate", "--workspace", str(PROJECT / "workspace.yaml"), "--log-format", "json"],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    said = [json.loads(line)["event"] for line in (done.stdout + done.stderr).splitlines() if line.startswith("{")]
-    assert any("gfe_assets" in line and "success" in line.lower() for line in said)
-
-
-def test_the_workspace_names_the_definitions():
-    [place] = yaml.safe_load((PROJECT / "workspace.yaml").read_text())["load_from"]
-    assert place["python_module"]["module_name"] == "gfe_assets.definitions"
+def test_runs_of_older_releases_start_first(repository: dg.RepositoryDefinition):
+    for name in ("release_job", "build_job", "load_job"):
+        job = repository.get_job(name)
+        names = ["3580", "390", "3100", "400"]
+        priority = {each: int(job.partitioned_config.get_tags_for_partition_key(each)["dagster/priority"]) for each in names}
+        assert sorted(names, key=lambda each: -priority[each]) == ["390", "3100", "3580", "400"]

@@ -28,5 +28,3 @@ def test_the_demo_ends_in_load_success_and_answers_three_questions(loaded):
     assert loaded.graph_digest() == before
     assert loaded.ask("MATCH (r:Release) RETURN r.name") == [["3580"]]
     assert [state.release for state in loaded.states()] == ["3580"]
-    again = loaded.cli("demo")
-    assert again.code == 0

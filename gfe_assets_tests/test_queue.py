@@ -21,7 +21,7 @@ from gfe_assets.home import foreground_lock
 from gfe_assets.progress import silent
 from gfe_assets.simulate import SimulatedDatabase
 from gfe_assets.synchronise import synchronise
-from gfe_assets_tests.deployment import Deployment, publish, release_content, small_database, wait_for
+from gfe_assets_tests.deployment import Deployment, publish, small_database, wait_for
 from gfe_assets_tests.github_server import GitHubServer
 
 pytestmark = pytest.mark.slow
@@ -71,10 +71,10 @@ def all_finished(deployment: Deployment, count: int) -> bool:
     return len(runs) == count and all(run.status in FINISHED for run in runs)
 
 
-def test_three_releases_at_once_with_a_kill_in_the_second_load(
+def test_three_releases_at_once_with_a_kill_and_a_cancellation_in_a_load(
     deployment: Deployment, server: GitHubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """They build side by side and load one at a time, oldest first by number; the killed one is a failure until run again."""
+    """They build side by side and load one at a time, oldest first by number; a killed one is a failure until run again."""
     publish(server, "300", small_database())
     large = SimulatedDatabase.create(1500, seed=1)  # its load takes long enough to be killed in
     databases = {"390": large.evolve(seed=2), "3100": large.evolve(seed=3, new=200), "3110": small_database()}
@@ -109,6 +109,17 @@ def test_three_releases_at_once_with_a_kill_in_the_second_load(
         wait_for(lambda: deployment.statuses("3100") == ["LOAD_SUCCESS"])
         assert deployment.states("3100")[0].run_id == again
         assert deployment.states("3100")[0].reason == ""
+
+        corrected = publish(server, "3110", large.evolve(seed=4, new=100))
+        wait_for(lambda: deployment.statuses("3110") == ["LOAD_SUCCESS", "LOAD_IN_PROGRESS"], every=0.02)
+        canceled = runs_of(deployment, "3110")[1].run_id
+        ui.terminate(canceled)
+        wait_for(lambda: deployment.statuses("3110") == ["LOAD_SUCCESS", "ABORTED"])
+        pool = deployment.instance.event_log_storage.get_concurrency_info
+        wait_for(lambda: pool("graph_writer").active_slot_count == 0)
+        ui.execute_again(canceled)
+        wait_for(lambda: deployment.statuses("3110") == ["LOAD_SUCCESS", "LOAD_SUCCESS"])
+        assert deployment.states("3110")[1].commit_sha == corrected
     folder = tmp_path / "clean"
     folder.mkdir()
     with Deployment(folder, server, registry_uri=deployment.settings.registry_location) as clean:
@@ -129,25 +140,20 @@ def test_ticks_corrections_and_cancellations_through_the_daemon(deployment: Depl
         wait_for(lambda: deployment.statuses("390") == ["NOT_PROCESSED"])
         wait_for(lambda: [request.status for request in server.asked("/branches")].count(304) >= 1)
 
-        server.fail("/raw/.*hla.dat.zip", delay=25, times=1)  # keeps the first run busy while more happens
-        first = server.commit(
-            "390", {**release_content("390", database.evolve(seed=2, new=1, renamed=0, resequenced=0, deleted=0))}
-        )
+        corrections = [database.evolve(seed=n, new=n, renamed=0, resequenced=0, deleted=0) for n in (1, 2, 3)]
+        first = publish(server, "390", corrections[0])
+        server.fail(f"/raw/{first}/", delay=28, times=3)  # keeps the first run busy for three ticks
         wait_for(lambda: deployment.statuses("390") == ["SKIPPED", "BUILD_IN_PROGRESS"])
-        second = server.commit(
-            "390", release_content("390", database.evolve(seed=3, new=2, renamed=0, resequenced=0, deleted=0))
-        )
-        wait_for(lambda: len(runs_of(deployment, "390")) == 2)  # waits: never two runs of one release
-        assert runs_of(deployment, "390")[1].status is dg.DagsterRunStatus.QUEUED
-        third = server.commit(
-            "390", release_content("390", database.evolve(seed=4, new=3, renamed=0, resequenced=0, deleted=0))
-        )
-        wait_for(lambda: all_finished(deployment, 3))
+        second = publish(server, "390", corrections[1])
+        wait_for(lambda: [run.status for run in runs_of(deployment, "390")][1:] == [dg.DagsterRunStatus.QUEUED])
+        third = publish(server, "390", corrections[2])
+        wait_for(lambda: all_finished(deployment, 3), 240)
         states = {state.commit_sha: state for state in deployment.states("390")}
         assert states[third].status.value == "LOAD_SUCCESS"
         assert states[second].status.value == "SKIPPED"
         assert states[second].reason == f"release 390: commit {third[:10]} replaced it before it ran"
-        assert states[first].status.value in ("SKIPPED", "LOAD_SUCCESS")  # it had begun; replaced before it was built, or not
+        assert states[first].status.value == "SKIPPED"  # it had begun, but was replaced before it was built
+        assert states[first].reason == f"release 390: commit {third[:10]} replaced {first[:10]} before it was built"
         assert runs_of(deployment, "390")[1].status is dg.DagsterRunStatus.CANCELED
 
         server.fail("/branches", status=500, times=3)  # one tick's attempts

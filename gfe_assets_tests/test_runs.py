@@ -277,6 +277,13 @@ def test_bad_entries_within_the_tolerance_are_left_out_and_reported(loaded):
     assert '"file": "hla.dat"' in error
 
 
+def build_and_load(site: Site, *releases: str) -> None:
+    """What a run does up to the load, without what Dagster and the report add."""
+    site.run(*releases, job="build_job")
+    for release in releases:
+        load_release(site.settings, loadable(site.settings, release), open_store(site.settings), silent)
+
+
 def test_a_release_and_its_correction_give_the_graph_of_the_correction_alone(site):
     """Loading 3580, 3590, then a corrected 3580 is loading the corrected 3580, then 3590, with one registry for both."""
     first = Site.database
@@ -284,16 +291,14 @@ def test_a_release_and_its_correction_give_the_graph_of_the_correction_alone(sit
     corrected = first.evolve(seed=3, new=1, renamed=2, resequenced=2, deleted=1, removed=1)
     site.publish("3580", first)
     site.publish("3590", second)
-    site.run("3580", "3590")
+    build_and_load(site, "3580", "3590")
     site.publish("3580", corrected)
     [outcome] = site.run("3580")
     assert changes(outcome)
     clean = Site(site.folder / "clean")
     clean.source = site.source
     clean.changed["registry_uri"] = f"sqlite:///{site.data / 'registry' / 'accessions.sqlite'}"
-    clean.run("3580", "3590", job="build_job")
-    for release in ("3580", "3590"):
-        load_release(clean.settings, loadable(clean.settings, release), open_store(clean.settings), silent)
+    build_and_load(clean, "3580", "3590")
     assert differences(site, clean) == []
 
 

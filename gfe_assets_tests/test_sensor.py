@@ -7,7 +7,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from gfe_assets.errors import SourceUnavailable
 from gfe_assets.partitions import RELEASES
+from gfe_assets.source.cursor import Cursor
+from gfe_assets.source.open import open_source
+from gfe_assets.source.tick import tick
 from gfe_assets.state import Status
 from gfe_assets_tests.deployment import Deployment, TickFailed
 from gfe_assets_tests.github_server import GitHubServer
@@ -155,6 +159,22 @@ def test_a_failing_github_leaves_everything_as_it_was_and_is_said_in_a_sentence(
     assert deployment.states() == states
     server.heal()
     assert [request.partition_key for request in deployment.tick(cursor).run_requests] == ["3100", "3110"]
+
+
+def test_a_slow_github_is_given_up_in_time_and_what_it_answered_is_kept(deployment: Deployment, server: GitHubServer):
+    for number in range(300, 400, 10):
+        server.commit(str(number), release_files(str(number)))
+    server.fail("/git/trees/", delay=2, times=10)
+    source = open_source(deployment.settings)
+    with pytest.raises(SourceUnavailable, match=r"is slow: \d of 10 commits were looked at in 0\.5 s; the next look goes on"):
+        tick(source, Cursor(), within=0.5)
+    server.heal()
+    asked = len(server.asked("/commits/"))
+    assert asked >= 4
+    found = tick(source, Cursor(), within=10)
+    assert found is not None
+    assert len(found.decisions) == 10
+    assert len(server.asked("/commits/")) == 10  # none of them twice
 
 
 def test_a_newer_commit_calls_off_the_run_of_an_older_one_that_still_waits(deployment: Deployment, server: GitHubServer):

@@ -153,7 +153,10 @@ def test_every_status_is_reached_by_real_runs_and_shown(deployment: Deployment, 
     shown = overview(deployment.states())
     assert shown["dagster/row_count"] == 12
     assert all(f"| {state.status.value} |" in shown["states"].value for state in states.values())
-    assert shown["LOAD_INVALID"] == 1
+    counts = {name: count for name, count in shown.items() if name in Status.__members__}
+    assert sum(counts.values()) == 12
+    assert counts["NOT_PROCESSED"] == 2  # 310 stands where it stood before the commit that was skipped
+    assert counts["LOAD_INVALID"] == 1
 
 
 def assert_the_records_tell_why(states: dict[str, ReleaseState], server: GitHubServer) -> None:

@@ -1,8 +1,9 @@
-"""`gfe-assets sync`: one look at the repository, what is recorded, and the runs that follow, in this process or in one of its own."""
+"""`gfe-assets sync`: one look at the repository, what is recorded, and the runs that follow, as a process and from inside."""
 
 import io
 import json
 import os
+import re
 import signal
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from gfe_assets.errors import Busy
+from gfe_assets.errors import Busy, SourceUnavailable
 from gfe_assets.graph.compare import same_graph
 from gfe_assets.graph.open import open_store
 from gfe_assets.progress import silent
@@ -104,6 +105,7 @@ def flat_file_of(server: GitHubServer, release: str) -> bytes:
         return pack.read("hla.dat")
 
 
+@pytest.mark.slow
 def test_sync_runs_oldest_first_says_what_it_decided_and_exits_with_how_it_went(deployment: Deployment, server: GitHubServer):
     database = small_database()
     publish(server, "390", database)
@@ -136,14 +138,17 @@ def test_sync_runs_oldest_first_says_what_it_decided_and_exits_with_how_it_went(
     assert states[0]["counts"]["inserted"] > 6
 
 
-def test_no_run_only_records_and_a_wrong_option_is_said_in_one_line(deployment: Deployment, server: GitHubServer):
+def test_no_run_only_records(deployment: Deployment, server: GitHubServer):
     publish(server, "390", small_database())
-    found = json.loads(deployment.cli("sync", "--process", "all", "--no-run", "--json").stdout)
-    assert [decision["outcome"] for decision in found["decisions"]] == ["NEW_RELEASE"]
-    assert found["runs"] == []
+    found, outcomes = synchronise(deployment.settings, silent, process="all", run=False)
+    assert found is not None
+    assert [decision.outcome for decision in found.decisions] == [Outcome.NEW_RELEASE]
+    assert outcomes == []
     assert deployment.statuses("390") == ["NOT_PROCESSED"]
     assert deployment.instance.get_runs() == []
 
+
+def test_a_wrong_option_is_said_in_one_line(deployment: Deployment):
     wrong = deployment.cli("sync", "--process", "some", check=False)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert len(wrong.stderr.splitlines()) == 1
@@ -165,15 +170,15 @@ def test_sensor_and_sync_know_of_each_other(deployment: Deployment, server: GitH
     assert seen.run_requests == []
 
 
-def test_a_failing_repository_is_said_in_a_line_and_nothing_is_recorded(deployment: Deployment, server: GitHubServer):
+def test_a_failing_repository_is_said_in_a_sentence_and_nothing_is_recorded(deployment: Deployment, server: GitHubServer):
     publish(server, "390", small_database())
     server.fail("/git/trees/", status=403, headers={"Retry-After": "3600"})
-    failed = deployment.cli("sync", check=False)
-    assert failed.returncode == 1
-    assert "Traceback" not in failed.stderr
-    assert len(failed.stderr.splitlines()) == 1
+    with pytest.raises(SourceUnavailable, match="try again after"):
+        synchronise(deployment.settings, silent)
     assert deployment.states() == []
-    assert [decision.outcome for decision in synchronise(deployment.settings, silent)[0].decisions] == [Outcome.NEW_RELEASE]
+    found, _ = synchronise(deployment.settings, silent)
+    assert found is not None
+    assert [decision.outcome for decision in found.decisions] == [Outcome.NEW_RELEASE]
 
 
 @pytest.mark.slow
@@ -206,3 +211,49 @@ def test_a_sync_that_was_killed_is_gone_on_with_by_the_next_one_and_two_at_once_
     assert "died" in killed[0].tags["gfe/reason"]
     assert synchronise(deployment.settings, silent) == (None, [])
     assert differences_from_a_clean_load(deployment.settings, server, tmp_path / "clean", monkeypatch) == []
+
+
+def zip_of(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as pack:
+        for name, content in members.items():
+            pack.writestr(name, content)
+    return buffer.getvalue()
+
+
+def bad_commits(good: bytes) -> dict[str, tuple[dict[str, bytes | None], str]]:
+    """What was published → the files of the commit, and what its state has to say."""
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1234\n"
+    wrong = release_content("3100", small_database())["hla.dat.zip"]
+    return {
+        "an HTML page": ({"hla.dat.zip": b"<html><body>Not the file you look for</body></html>"}, "no zip file"),
+        "a zip that was cut": ({"hla.dat.zip": good[: len(good) // 2]}, "no zip file"),
+        "a path outside": ({"hla.dat.zip": zip_of({"../hla.dat": b"ID   HLA00001"})}, r"hla\.dat"),
+        "a bomb": ({"hla.dat.zip": zip_of({"hla.dat": b"\0" * 30_000_000})}, "hla.dat"),
+        "a pointer": ({"hla.dat.zip": pointer}, "LFS"),
+        "another release": ({"hla.dat.zip": wrong}, "3.10.0"),
+        "a release that is cut short": ({"hla.dat.zip": None}, "neither hla.dat.zip nor hla.dat"),
+    }
+
+
+@pytest.mark.slow
+def test_what_must_not_be_loaded_ends_in_a_clear_state_and_leaves_the_graph_alone(deployment: Deployment, server: GitHubServer):
+    publish(server, "390", small_database())
+    synchronise(deployment.settings, silent, process="all")
+    graph = deployment.folder / "data" / "graph" / "gfe.lbdb"
+    loaded = graph.read_bytes()
+    good = server.files[server.branches["390"]]["hla.dat.zip"]
+    for what, (files, said) in bad_commits(good).items():
+        sha = server.change("390", files)
+        found, outcomes = synchronise(deployment.settings, silent)
+        if files["hla.dat.zip"] is None:  # seen by the tick: nothing is run before the files are there
+            assert (found.decisions[0].outcome, outcomes) == (Outcome.INCOMPLETE, []), what
+        else:
+            assert [outcome.status for outcome in outcomes] == [Status.EXECUTION_FAILED], what
+        [state] = [each for each in deployment.states("390") if each.commit_sha == sha]
+        assert re.search(said, state.reason), (what, state.reason)
+        assert graph.read_bytes() == loaded, what
+    again = server.change("390", {"hla.dat.zip": good})
+    _, outcomes = synchronise(deployment.settings, silent)
+    assert [(outcome.commit_sha, outcome.status) for outcome in outcomes] == [(again, Status.SKIPPED)]
+    assert "which is loaded" in outcomes[0].reason

@@ -95,7 +95,7 @@ _RULES = (
     _Rule(
         lambda error, _: is_blocked(error),
         GraphUnavailable,
-        "another client held nodes that are needed here for too long ({reason}); end its transaction, or try again later",
+        "it took too long, or another client held nodes that are needed here ({reason}); end that one, or try again later",
     ),
     _Rule(
         lambda _, code: "OutOfMemory" in code,
@@ -143,7 +143,7 @@ def translated(address: Address) -> Iterator[None]:
 
 
 def is_blocked(error: exceptions.Neo4jError) -> bool:
-    """Whether a transaction failed because another one held what it needed for too long."""
+    """Whether a transaction was ended for its time, most often because another one held what it needed."""
     return error.code in _BLOCKED
 
 

@@ -8,6 +8,7 @@ A record costs the driver about 20 µs, whatever it holds, so records are lists 
 fixed number of groups and each group is one record. Rows with sequences come one by one, to spare the server's memory.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -24,6 +25,8 @@ from gfe_assets.graph.neo4j_errors import Address, translated
 from gfe_assets.graph.store import QueryResult
 
 _GROUPED = "WITH row, toInteger(rand() * 64) AS part WITH part, collect(row) AS rows RETURN rows"
+_ENDS_OTHERS = re.compile(r"\bTERMINATE\s+TRANSACTION|\bdbms\.kill", re.IGNORECASE)
+"""What a server does for readers too: ending a load, for instance."""
 _BULKY_FETCH = 500
 _FETCH = 10_000
 
@@ -60,28 +63,32 @@ class Neo4jReader:
         """See `GraphReader`; nodes are dicts of their properties and `_label`, edges of theirs and `_type`."""
         if not statement.strip():
             raise GraphError("the query is empty; write one Cypher statement such as MATCH (g:GFE) RETURN count(*)")
-        if statement.split(maxsplit=1)[0].upper() == "TERMINATE":
+        if _ENDS_OTHERS.search(statement):
             raise GraphError("this query would end the work of others; queries only read")
 
         def answer(transaction: neo4j.ManagedTransaction) -> QueryResult:
             result = transaction.run(statement, dict(parameters or {}))
             return QueryResult(list(result.keys()), [[_plain(value) for value in row] for row in result.values()])
 
-        with translated(self._address), self._session(neo4j.READ_ACCESS, _FETCH) as session:
+        with translated(self._address), self._session(_FETCH) as session:
             return session.execute_read(answer)
 
     def _values(self, statement: str, fetch: int) -> list[Any]:
-        """The one column of the result. Asked where writes go, so that a cluster's newest state is seen."""
+        """The one column of the result."""
 
         def read(transaction: neo4j.ManagedTransaction) -> list[Any]:
             return transaction.run(statement).value()
 
-        with translated(self._address), self._session(neo4j.WRITE_ACCESS, fetch) as session:
+        with translated(self._address), self._session(fetch) as session:
             return session.execute_read(read)
 
-    def _session(self, access: str, fetch: int) -> neo4j.Session:
+    def _session(self, fetch: int) -> neo4j.Session:
+        """A session that the server lets only read; the bookmarks make it see at least what the store has seen before."""
         return self._driver.session(
-            database=self._address.database, default_access_mode=access, fetch_size=fetch, bookmark_manager=self._bookmarks
+            database=self._address.database,
+            default_access_mode=neo4j.READ_ACCESS,
+            fetch_size=fetch,
+            bookmark_manager=self._bookmarks,
         )
 
     def _frame(self, name: str, rows: Iterable[list[Any]], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:

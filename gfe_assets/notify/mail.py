@@ -20,6 +20,8 @@ from email.utils import localtime, make_msgid
 from gfe_assets.notify.models import Message
 from gfe_assets.settings import Settings
 
+_UNFOLDED = SMTP.clone(max_line_length=400)
+"""Python folds a subject of about one line before its first word, which people then see as a space."""
 TIMEOUT_SECONDS = 20.0
 USUAL_PORTS = {"none": 25, "starttls": 587, "ssl": 465}
 SENDER_NAME = "GFE assets"
@@ -67,10 +69,11 @@ def compose(message: Message, sender: str, recipients: list[str]) -> EmailMessag
     Raises:
         ValueError: an address is none.
     """
-    mail = EmailMessage(policy=SMTP)
+    subject = " ".join(message.subject.split())
+    mail = EmailMessage(policy=_UNFOLDED if subject.isascii() else SMTP)
     mail["From"] = Address(SENDER_NAME, addr_spec=sender)
     mail["To"] = tuple(Address(addr_spec=address) for address in recipients)
-    mail["Subject"] = " ".join(message.subject.split())
+    mail["Subject"] = subject
     mail["Date"] = localtime()
     mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
     mail["Auto-Submitted"] = "auto-generated"
