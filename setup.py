@@ -28,7 +28,7 @@ setup(
         "ladybug>=0.22,<0.23",
         "SQLAlchemy>=2.0.40,<3",
         "apprise>=2.2,<3",
-        "typer>=0.16,<1",
+        "typer>=0.29,<1",
         "rich>=14",
         "markdown-it-py>=3,<5",
         "matplotlib>=3.10,<4",

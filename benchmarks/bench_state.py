@@ -48,11 +48,9 @@ def main() -> None:
             size = len(str(overview(states)["states"].value))
             shown = time.monotonic() - start
         failed = sum(1 for state in states if state.status.bad and state.reason)
+        print(f"{options.releases} releases, {options.runs} runs: {len(states)} states, {failed} of them failed")
         print(
-            f"{options.releases} releases, {options.runs} runs, {options.commits} commits: {len(states)} states, {failed} failed"
-        )
-        print(
-            f"read_states           {statistics.median(seconds):.2f} s (median of {options.repeat}), max {max(seconds):.2f} s"
+            f"read_states           {statistics.median(seconds):.2f} s (median of {options.repeat}), {max(seconds):.2f} s max"
         )
         print(f"table for the UI      {shown:.2f} s, {size / 1000:.0f} kB")
         print(f"gfe-assets status     {status_command(home):.2f} s, start of Python and dagster included")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from gfe_assets.graph.compare import same_graph
@@ -92,7 +93,7 @@ def test_a_scrambled_backfill_gives_the_same_graph_and_the_same_accessions(
     assert {name for (names,) in rows for name in names} == set(NAMES)
 
 
-def test_a_backfill_is_gone_on_with_after_what_it_has_done(served: tuple[Ui, Site], numeric: Site):
+def test_a_backfill_is_gone_on_with_after_what_it_has_done(served: tuple[Ui, Site]):
     """Releases that are built are not built again when `use_existing_build` is asked for, and the graph is the same."""
     ui, site = served
     ui.backfill(["390", "3110"], job="build_job")
@@ -105,8 +106,6 @@ def test_a_backfill_is_gone_on_with_after_what_it_has_done(served: tuple[Ui, Sit
     assert statuses(runs) == dict.fromkeys(NAMES, "LOAD_SUCCESS"), ui.tail()
     reused = {}
     with site.instance() as instance:
-        import dagster as dg  # noqa: PLC0415 - only here
-
         for name in NAMES:
             wanted = dg.AssetRecordsFilter(dg.AssetKey("gfe_csvs"), asset_partitions=[name])
             record = instance.fetch_materializations(wanted, limit=1).records[0]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -99,6 +98,11 @@ class Ui:
         assert told["__typename"] == "LaunchBackfillSuccess", told
         return str(told["backfillId"])
 
+    def terminate(self, run_id: str) -> None:
+        """Ask a run to stop, as the button of its page does."""
+        told = self.ask("mutation($id: String!) { terminateRun(runId: $id) { __typename } }", id=run_id)["terminateRun"]
+        assert told["__typename"] == "TerminateRunSuccess", told
+
     def tail(self) -> str:
         """The end of what the server and the daemon printed."""
         return f"the end of {self.log}:\n" + "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
@@ -161,8 +165,3 @@ def _alive(process: "subprocess.Popen[bytes]") -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def chromium() -> str | None:
-    """The browser's program, if this machine has one and its driver."""
-    return shutil.which("chromium") or shutil.which("google-chrome") if shutil.which("chromedriver") else None
