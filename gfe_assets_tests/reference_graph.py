@@ -11,6 +11,7 @@ no such node.
 
 import csv
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,31 +93,31 @@ _DOUBLED = (
 
 def fill(session: neo4j.Session, folder: Path, release: str, *, doubled: Collection[str] = ()) -> None:
     """Load the CSV files of a build as the reference does; `doubled` are GFEs, alleles and accessions that come twice."""
-    for constraint in CONSTRAINTS:
-        session.run(constraint).consume()
     for label, column, text in _DOUBLED:
         present = set(session.run(f"MATCH (n:{label}) RETURN n.name").value())
         rows = [row for row in csv_rows(folder, "gfe_sequences", release) if row[column] in {*doubled} - present]
         once = list({row[column]: row for row in rows}.values())
         session.run(f"UNWIND $rows AS row UNWIND [1, 2] AS i CREATE (n:{label}) SET {text}", rows=once).consume()
+    for _ in batches(session, folder, release):
+        pass
+
+
+def batches(session: neo4j.Session, folder: Path, release: str) -> Iterator[int]:
+    """The load, 500 rows a transaction; gives the number of rows of each when it is done."""
+    for constraint in CONSTRAINTS:
+        session.run(constraint).consume()
     for statement in NODES:
-        load(session, statement, folder, release)
+        yield from _load(session, statement, folder, release)
     session.run("MERGE (:Submitter {institution: $institution, name: $name, url: $url, email: $email})", SUBMITTER).consume()
     for statement in EDGES:
-        load(session, statement, folder, release)
+        yield from _load(session, statement, folder, release)
 
 
-def load(session: neo4j.Session, statement: Statement, folder: Path, release: str, limit: int | None = None) -> None:
-    """Run a statement on the rows of its file, 500 a transaction; only the first `limit` where it is given."""
-    batch: list[dict[str, Any]] = []
-    for number, row in enumerate(csv_rows(folder, statement.file, release)):
-        if limit is not None and number >= limit:
-            break
-        batch.append(row)
-        if len(batch) == BATCH_ROWS:
-            session.run(f"UNWIND $rows AS row {statement.text}", rows=batch).consume()
-            batch = []
-    session.run(f"UNWIND $rows AS row {statement.text}", rows=batch).consume()
+def _load(session: neo4j.Session, statement: Statement, folder: Path, release: str) -> Iterator[int]:
+    rows = csv_rows(folder, statement.file, release)
+    while batch := list(islice(rows, BATCH_ROWS)):
+        session.run(f"UNWIND $rows AS row {statement.text}", rows=batch).consume()
+        yield len(batch)
 
 
 def csv_rows(folder: Path, name: str, release: str) -> Iterator[dict[str, Any]]:

@@ -336,7 +336,7 @@ REFUSED = {
     "MATCH (g:GFE) WITH g LIMIT 1 CREATE (:Submitter {name: 'Lab 7'})-[:SUBMITTED]->(g)": "Lab 7 with 1 GFEs",
     "MATCH (f:Feature {rank: '1'}) WITH f LIMIT 1 CREATE (g:Feature) SET g = f SET g.sequence = 'ACGT'": "two sequences",
     "MATCH (g:GFE) WITH g LIMIT 1 SET g.locus = ['HLA-A']": "cannot become STRING",
-    "MATCH (g:GFE) WHERE g.name IS NOT NULL WITH g LIMIT 1 CREATE (h:GFE) SET h = g SET g.note = 1, h.note = 2": "note): merging",
+    "MATCH (g:GFE) WHERE g.name <> '' WITH g LIMIT 1 CREATE (h:GFE) SET h = g SET g.note = 1, h.note = 2": "note): merging",
 }
 """Damage → what is said of it."""
 

@@ -1,0 +1,117 @@
+"""How much faster our load is than one in the shape of gfe-db's load script, and how long the adoption of its database takes.
+
+In: the first alleles of the newest complete release in ../shared/imgthla, or as many simulated ones; the server that tests start
+(`gfe_assets_tests/neo4j_server.py`), a new one for each. Out: numbers on the terminal; nothing is kept.
+
+    python -m benchmarks.bench_reference_shape [--alleles 2000] [--bound 600]
+
+The shape is that of `gfe_assets_tests/reference_graph.py`: every row a `MERGE` on a name that has no index, or a `MATCH` on a whole
+sequence; constraints that guard other properties. Rows come in batches of 500 as parameters in place of LOAD CSV, one
+batch after the other. A load that is not done within `--bound` seconds is stopped, and the ratio is then "at least". Ours is
+measured with everything: reading the CSV files, connecting, constraints, reading the graph, writing.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+import polars as pl
+
+from benchmarks.__main__ import COMMAND, SHARED
+from gfe_assets.graph.adopt import adopt
+from gfe_assets.graph.compare import same_graph
+from gfe_assets.graph.desired import Provenance, desired_graph
+from gfe_assets.graph.neo4j import Neo4jStore
+from gfe_assets.graph.neo4j_errors import Address
+from gfe_assets.graph.sync import plan
+from gfe_assets.hla.csvs import read_csv
+from gfe_assets.hla.release import parse_release
+from gfe_assets.progress import silent
+from gfe_assets.simulate import SimulatedDatabase, write_release
+from gfe_assets_tests import reference_graph
+from gfe_assets_tests.neo4j_server import Neo4jServer
+
+HEAP = "1g"
+DATE = datetime(2025, 1, 1, tzinfo=timezone.utc)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--alleles", type=int, default=2000)
+    parser.add_argument("--bound", type=float, default=600, help="seconds after which the reference's load is stopped")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        release, csvs = built(folder, options.alleles)
+        alleles = read_csv(csvs, "gfe_sequences", release).lazy().select(pl.len()).collect().item()
+        print(f"{alleles:,} alleles of {release}, {os.cpu_count()} cores")
+        with server(folder / "ours") as own:
+            ours = seconds_of_load(store(own), csvs, release)
+            again = seconds_of_load(store(own), csvs, release)
+            print(f"our store                         {ours:8.1f} s; again, unchanged {again:.1f} s", flush=True)
+            with server(folder / "reference") as other:
+                theirs, done = seconds_of_reference(other, csvs, release, options.bound)
+                print(f"shape of the reference            {theirs:8.1f} s{'' if done else ' (stopped)'}", flush=True)
+                print(f"ratio                             {'' if done else 'at least '}{theirs / ours:8.1f}", flush=True)
+                if not done:
+                    return
+                address = Address(other.uri, other.user, other.password, other.database)
+                began = time.perf_counter()
+                adopt(address, None, wait_seconds=5, progress=silent)
+                print(f"adoption of that database         {time.perf_counter() - began:8.1f} s", flush=True)
+                print(f"load of the release into it       {seconds_of_load(store(other), csvs, release):8.1f} s", flush=True)
+                with store(own).reader() as first, store(other).reader() as second:
+                    print(f"differences to our own load       {same_graph(first, second) or 'none'}")
+
+
+def built(folder: Path, alleles: int) -> tuple[str, Path]:
+    """The release, and the folder with the CSV files of its first alleles."""
+    source, release = SHARED, "3220"
+    if not (SHARED / release / "hla.dat.zip").is_file():
+        source = folder / "source"
+        write_release(source, release, SimulatedDatabase.create(alleles), date=DATE, message=f"Release {release}")
+    places = {"GFE_SOURCE_URI": source.as_uri(), "GFE_DATA_URI": str(folder / "data"), "DAGSTER_HOME": str(folder / "dagster")}
+    command = [*COMMAND, "run", release, "--skip-load", "--limit", str(alleles)]
+    subprocess.run(command, check=True, env={**os.environ, **places}, stdout=sys.stderr)
+    return release, folder / "data" / "data" / release / "csv"
+
+
+def server(folder: Path) -> Neo4jServer:
+    folder.mkdir()
+    return Neo4jServer(folder, heap=HEAP, short_lived=False)
+
+
+def store(at: Neo4jServer) -> Neo4jStore:
+    return Neo4jStore(at.uri, at.user, at.password, at.database)
+
+
+def seconds_of_load(graph: Neo4jStore, csvs: Path, release: str) -> float:
+    """As the load stage does it."""
+    began = time.perf_counter()
+    day = DATE.isoformat()
+    provenance = Provenance(release, parse_release(release).version, "0" * 40, day, "0" * 40, day)
+    tables = (read_csv(csvs, table, release) for table in ("gfe_sequences", "all_features", "all_groups"))
+    with graph.writing(f"load of release {release}", 0):
+        with graph.reader() as reader:
+            changes = plan(desired_graph(release, *tables, provenance), reader, lambda _: None)
+        graph.apply(changes, silent)
+    return time.perf_counter() - began
+
+
+def seconds_of_reference(at: Neo4jServer, csvs: Path, release: str, bound: float) -> tuple[float, bool]:
+    """Seconds, and whether it came to its end within `bound`."""
+    began = time.perf_counter()
+    with at.driver() as driver, driver.session(database=at.database) as session:
+        for _ in reference_graph.batches(session, csvs, release):
+            if time.perf_counter() - began > bound:
+                return time.perf_counter() - began, False
+    return time.perf_counter() - began, True
+
+
+if __name__ == "__main__":
+    main()
