@@ -1,12 +1,12 @@
 """How much faster our load is than one in the shape of gfe-db's load script, and how long the adoption of its database takes.
 
-In: the first alleles of the newest complete release in ../shared/imgthla, or as many simulated ones; the server that tests start
+In: the first alleles of 3220 in ../shared/imgthla, or as many simulated ones; the server that tests start
 (`gfe_assets_tests/neo4j_server.py`), a new one for each. Out: numbers on the terminal; nothing is kept.
 
     python -m benchmarks.bench_reference_shape [--alleles 2000] [--bound 600]
 
-The shape is that of `gfe_assets_tests/reference_graph.py`: every row a `MERGE` on a name that has no index, or a `MATCH` on a whole
-sequence; constraints that guard other properties. Rows come in batches of 500 as parameters in place of LOAD CSV, one
+The shape is that of `gfe_assets_tests/reference_graph.py`: every row a `MERGE` on a name that has no index, or a `MATCH` on a
+whole sequence; constraints that guard other properties. Rows come in batches of 500 as parameters in place of LOAD CSV, one
 batch after the other. A load that is not done within `--bound` seconds is stopped, and the ratio is then "at least". Ours is
 measured with everything: reading the CSV files, connecting, constraints, reading the graph, writing.
 """

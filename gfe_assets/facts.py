@@ -24,7 +24,7 @@ _TYPES = {
     dg.DagsterEventType.RUN_FAILURE,
 }
 COUNTS = "counts"
-"""Metadata that holds counts as JSON, where they are too many to stand in rows of their own."""
+"""Metadata that holds counts as a table of `what` and `count`, where they are too many to stand in rows of their own."""
 _COUNTED = (Stage.BUILD.value, Stage.LOAD.value)
 _NO_COUNTS = ("seconds", "peak_memory_mb", "dagster/row_count", *CHANGE_KINDS)
 
@@ -80,5 +80,5 @@ def _add_materialization(facts: RunFacts, event: dg.DagsterEvent) -> None:
             for name, value in metadata.items()
             if name not in _NO_COUNTS and isinstance(value, dg.IntMetadataValue) and value.value is not None
         )
-        if isinstance(many := metadata.get(COUNTS), dg.JsonMetadataValue) and isinstance(many.data, dict):
-            facts.counts.update({str(name): int(count) for name, count in many.data.items()})
+        if isinstance(many := metadata.get(COUNTS), dg.TableMetadataValue):
+            facts.counts.update({str(record.data["what"]): int(str(record.data["count"])) for record in many.records})

@@ -307,7 +307,7 @@ def test_what_matters_stands_before_the_long_lists():
 def test_a_release_without_changes_and_one_without_a_release_before_say_so():
     assert "Compared with 3.57.0, no allele has changed." in as_markdown(release(changes=ReleaseChanges(5, 5)))
     alone = as_markdown(release(changes=None))
-    assert "There is no other release to compare it with." in alone
+    assert "There is no earlier release to compare it with." in alone
     assert "## What changed" not in alone
 
 

@@ -95,7 +95,7 @@ def read_what_it_shows(page: Page) -> None:
     """Each asset has its description, and the metadata that people look for."""
     expected = {
         "raw_sequences": ("Flat file, G groups", "3.58.0", "hla.dat.zip"),
-        "gfe_csvs": ("The release as CSV files", "locus not asked for", "Name of the GFE", "Open build.py in editor"),
+        "gfe_csvs": ("The release as CSV files", "locus not asked for", "Name of the GFE", "Source code"),
         "gfe_graph": ("The graph of GFEs", "HAS_FEATURE", "before"),
         "graph_validation": ("The verdict on the graph", "checks_failed"),
         "release_report": ("One page a release", "There is no"),
@@ -114,7 +114,7 @@ def backfill_three(ui: Ui, page: Page) -> None:
     page.press("Launch")
     runs = ui.finished_runs(4)
     assert statuses(runs[1:]) == dict.fromkeys(RELEASES, "LOAD_SUCCESS"), ui.tail()
-    page.open("/runs/backfills")
+    page.open("/runs")
     page.text("3 partitions")
     page.shoot("12-backfill")
     page.open("/assets/gfe_csvs?view=overview")

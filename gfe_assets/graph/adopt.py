@@ -90,7 +90,7 @@ def _examined(session: neo4j.Session, address: Address, registry: Registry | Non
         nodes, edges = counts(session)
         releases: list[str] = []
         if any(nodes.values()):
-            releases = survey(session, findings)
+            releases = survey(session, [name for name, count in {**nodes, **edges}.items() if count], findings)
             accessions = read_accessions(session)
     if registry and not any(each.what == "contradicting_features" for each in findings.differences):
         survey_accessions(accessions, registry, findings)

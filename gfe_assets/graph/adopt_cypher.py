@@ -72,18 +72,24 @@ def other_conflicts(node: Node) -> str:
     )
 
 
-def wrong_type(node: Node, property_: Property) -> str:
-    """Keys of nodes whose property has another type than ours, and whether it can be converted."""
-    value = f"n.{property_.name}"
-    convertible = _convertible(value, property_)
-    if (node, property_.name) == (SEQUENCE, "length"):
-        convertible = f"({convertible} OR n.sequence IS :: STRING NOT NULL)"
+def wrong_types(node: Node) -> str:
+    """Properties of another type than ours: name, key of the node, whether it can be converted, element id of the node."""
+    tests = []
+    for property_ in node.properties:
+        if property_.bulky or property_.name == node.key:  # bulky ones are texts or absent, keys are looked at by `unkeyed`
+            continue
+        value = f"n.{property_.name}"
+        convertible = _convertible(value, property_)
+        if (node, property_.name) == (SEQUENCE, "length"):
+            convertible = f"({convertible} OR n.sequence IS :: STRING NOT NULL)"
+        tests.append(f"['{property_.name}', {_misfit(value, property_)}, {convertible}]")
     example = f"CASE WHEN {keyed(node)} THEN {key_of(node)} ELSE elementId(n) END"
-    return f"MATCH (n:{node.label}) WHERE {_misfit(value, property_)} RETURN {example}, {convertible}"
+    cells = f"UNWIND [{', '.join(tests)}] AS test WITH n, test WHERE test[1]"
+    return f"MATCH (n:{node.label}) {cells} RETURN test[0], {example}, test[2], elementId(n)"
 
 
 def wrong_type_of_edges(edge: Edge, property_: Property) -> str:
-    """As `wrong_type`, of relationships between the right labels, by the name of their GFE; and their element ids."""
+    """Relationships with a property of another type than ours: name of the GFE, whether it can be converted, element id."""
     value = f"r.{property_.name}"
     example = "coalesce(toStringOrNull(g.name), elementId(r))"
     return f"{pattern(edge)} WHERE {_misfit(value, property_)} RETURN {example}, {_convertible(value, property_)}, elementId(r)"
@@ -97,11 +103,6 @@ def _convertible(value: str, property_: Property) -> str:
     if property_.type == "INT64":
         return f"coalesce(toStringOrNull({value}) =~ {_INTEGER}, false)"
     return f"toStringOrNull({value}) IS NOT NULL" if property_.type == "STRING" else "false"
-
-
-def misfit_ids(node: Node, property_: Property) -> str:
-    """Element ids of the nodes that `convert` is for."""
-    return f"MATCH (n:{node.label}) WHERE {_misfit(f'n.{property_.name}', property_)} RETURN elementId(n)"
 
 
 def convert(property_: Property) -> str:

@@ -17,7 +17,7 @@ from gfe_assets.graph import adopt_cypher as cypher
 from gfe_assets.graph.adopt_release_edges import read_lists
 from gfe_assets.graph.adopt_schema import drop_in_the_way, ensure_schema
 from gfe_assets.graph.desired import SUBMITTER_ROW
-from gfe_assets.graph.model import EDGES, FEATURE, HAS_IPD_ACCESSION, HAS_IPD_ALLELE, NODES, RELEASE, Edge, Node
+from gfe_assets.graph.model import EDGES, HAS_IPD_ACCESSION, HAS_IPD_ALLELE, NODES, RELEASE, Edge, Node
 from gfe_assets.graph.neo4j_lock import WriterLock
 from gfe_assets.graph.neo4j_write import BATCH_SECONDS
 from gfe_assets.hla.gfe import seq_id
@@ -87,10 +87,10 @@ class Steps:
             self._progress("sequences identified", start + len(rows), len(ids))
 
     def _convert(self, node: Node) -> None:
+        misfits = self._ask(cypher.wrong_types(node)) if len(node.properties) > 1 else []
         for property_ in node.properties:
-            if property_.type in ("STRING", "INT64") and not property_.bulky and property_.name != FEATURE.key:
-                ids = [row[0] for row in self._ask(cypher.misfit_ids(node, property_))]
-                self._write(f"{node.label}.{property_.name} converted", cypher.convert(property_), ids)
+            ids = [row[3] for row in misfits if row[0] == property_.name]
+            self._write(f"{node.label}.{property_.name} converted", cypher.convert(property_), ids)
 
     def _merge_parallel(self, edge: Edge) -> None:
         rows = []

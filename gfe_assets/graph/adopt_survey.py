@@ -7,7 +7,7 @@ What a load would take away without anybody having asked for it is a reason to r
 name no release, GFEs that somebody else submitted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import neo4j
@@ -42,13 +42,18 @@ def counts(session: neo4j.Session) -> tuple[dict[str, int], dict[str, int]]:
     return nodes, edges
 
 
-def survey(session: neo4j.Session, findings: Findings) -> list[str]:
-    """Look at everything but accessions; gives the releases that the edges name, in order."""
+def survey(session: neo4j.Session, present: Collection[str], findings: Findings) -> list[str]:
+    """Look at everything but accessions; gives the releases that the edges name, in order.
+
+    `present` are the labels and types of ours that there are at all.
+    """
     for node in NODES:
-        _survey_nodes(session, node, findings)
+        if node.label in present:
+            _survey_nodes(session, node, findings)
     _survey_computed(session, findings)
     for edge in EDGES:
-        _survey_edges(session, edge, findings)
+        if edge.type in present:
+            _survey_edges(session, edge, findings)
     _survey_submitters(session, findings)
     _survey_strangers(session, findings)
     survey_schema(session, findings)
@@ -78,8 +83,10 @@ def _survey_nodes(session: neo4j.Session, node: Node, findings: Findings) -> Non
         if groups and not _number_of_feature(node, property_):
             keys = sorted(_values(session, cypher.conflicts(node, property_)))
             _add_conflicts(findings, where, keys, contradiction=where == "Feature.sequence")
-        if not property_.bulky:
-            _add_types(findings, where, property_, _rows(session, cypher.wrong_type(node, property_)))
+    misfits = _rows(session, cypher.wrong_types(node)) if len(node.properties) > 1 else []
+    for property_ in node.properties[1:]:
+        found = sorted(row[1:3] for row in misfits if row[0] == property_.name)
+        _add_types(findings, f"{label}.{property_.name}", property_, found)
     known = [each.name for each in node.properties]
     keys_of_nodes = f"MATCH (n:{label}) UNWIND keys(n) AS name WITH name, count(*) AS times WHERE NOT name IN $known"
     for name, times in _rows(session, f"{keys_of_nodes} RETURN name, times ORDER BY name", known=known):

@@ -67,7 +67,7 @@ def summary(report: ReleaseReport) -> str:
     """What the release changed, in one sentence."""
     changes = report.changes
     if changes is None:
-        return "There is no other release to compare it with."
+        return "There is no earlier release to compare it with."
     against = report.compared_with or "the release before"
     if changes.empty:
         return f"Compared with {against}, no allele has changed."

@@ -29,7 +29,9 @@ from gfe_assets.statuses import CHANGE_KINDS, COMMIT_TAG, RELEASE_TAG, Stage, St
 GRAPH_WRITER = "graph_writer"
 """The pool of everything that writes the graph or reads what was just written; its limit is 1 (dagster.yaml)."""
 NODE_COUNTS = "node_counts"
-"""Metadata of a load: `before` and `after`, each label → nodes, and whether the release is `new` in the graph."""
+"""Metadata of a load: a table of `label`, `before` and `after`."""
+NEW_RELEASE = "new_release"
+"""Metadata of a load: whether the graph did not have the release."""
 
 
 @dg.asset(
@@ -70,12 +72,45 @@ def gfe_graph(
                 "changes": changes_table(changes.counts),
                 **summed_up(changes.counts),
                 "unchanged": changes.empty,
-                COUNTS: {name.replace(".", "_"): count for name, count in sorted(changes.counts.items())},
-                NODE_COUNTS: {"before": loaded.before, "after": loaded.after, "new": loaded.new},
+                COUNTS: counts_table(changes.counts),
+                NEW_RELEASE: loaded.new,
+                NODE_COUNTS: node_counts_table(loaded),
                 **clock.metadata(),
             },
             data_version=dg.DataVersion(manifest.fingerprint),
         )
+
+
+class NodeCounts(NamedTuple):
+    """How many nodes of each label there were before and after a load, and whether its release was new in the graph."""
+
+    before: dict[str, int]
+    after: dict[str, int]
+    new: bool
+
+
+def node_counts_of(load: dg.AssetMaterialization) -> NodeCounts | None:
+    """What a load said about its nodes; None for loads that said nothing."""
+    shown = load.metadata.get(NODE_COUNTS)
+    if not isinstance(shown, dg.TableMetadataValue):
+        return None
+    before, after = (
+        {str(record.data["label"]): int(str(record.data[when])) for record in shown.records} for when in ("before", "after")
+    )
+    return NodeCounts(before, after, bool(load.metadata[NEW_RELEASE].value))
+
+
+def node_counts_table(loaded: "Loaded") -> dg.MetadataValue[Any]:
+    """What `node_counts_of` reads."""
+    rows = [dg.TableRecord({"label": label, "before": n, "after": loaded.after[label]}) for label, n in loaded.before.items()]
+    columns = [dg.TableColumn("label"), dg.TableColumn("before", "int"), dg.TableColumn("after", "int")]
+    return dg.MetadataValue.table(rows, dg.TableSchema(columns))
+
+
+def counts_table(counts: Mapping[str, int]) -> dg.MetadataValue[Any]:
+    """All counts of a load, zeros too, for programs (`facts.py` reads them)."""
+    records = [dg.TableRecord({"what": name.replace(".", "_"), "count": n}) for name, n in sorted(counts.items())]
+    return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn("what"), dg.TableColumn("count", "int")]))
 
 
 def changes_table(counts: Mapping[str, int]) -> dg.MetadataValue[Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import dagster as dg
 import polars as pl
@@ -28,7 +28,7 @@ from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.settings import Settings
 from gfe_assets.stages.build import build_lock, csv_folder
 from gfe_assets.stages.common import OWNERS, Clock, asset_tags
-from gfe_assets.stages.load import GRAPH_WRITER, NODE_COUNTS, gfe_graph
+from gfe_assets.stages.load import GRAPH_WRITER, gfe_graph, node_counts_of
 from gfe_assets.stages.validate import graph_validation
 from gfe_assets.statuses import REASON_TAG, Stage, status_of
 
@@ -63,7 +63,7 @@ def release_report(
     changed = report.changes.counts if report.changes else {}
     return dg.MaterializeResult(
         metadata={
-            "summary": dg.MetadataValue.md(summary(report)),
+            "summary": dg.MetadataValue.md(f"**{report.status}**, {alleles:,} alleles. {summary(report)}"),
             "report": dg.MetadataValue.md(as_markdown(report, pictures)),
             "page": dg.MetadataValue.path(page),
             "version": report.version,
@@ -121,8 +121,8 @@ def last_load(instance: dg.DagsterInstance, release: str) -> LastLoad:
     load = found[0].asset_materialization if found else None
     if load is None:
         raise BuildError(f"release {release} was never loaded, so there is nothing to report: gfe-assets run {release}")
-    counts: Any = load.metadata[NODE_COUNTS].value if NODE_COUNTS in load.metadata else {"before": {}, "after": {}}
-    return LastLoad(found[0].run_id, _shown(counts["before"]), _shown(counts["after"]))
+    counts = node_counts_of(load)
+    return LastLoad(found[0].run_id, _shown(counts.before if counts else {}), _shown(counts.after if counts else {}))
 
 
 def _shown(counts: dict[str, int]) -> dict[str, int]:

@@ -7,7 +7,6 @@ Runs in the pool of the writer, so that no load comes between a load and its val
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import dagster as dg
 
@@ -32,7 +31,7 @@ from gfe_assets.stages.common import (
     stage,
     table,
 )
-from gfe_assets.stages.load import GRAPH_WRITER, NODE_COUNTS, gfe_graph, loadable, wanted_graph
+from gfe_assets.stages.load import GRAPH_WRITER, gfe_graph, loadable, node_counts_of, wanted_graph
 from gfe_assets.state import Stage, Status, mark
 
 CHECKS = {
@@ -129,12 +128,12 @@ def counts_check(instance: dg.DagsterInstance, run_id: str, release: str) -> Che
     wanted = dg.AssetRecordsFilter(asset_key=gfe_graph.key, asset_partitions=[release])
     found = instance.fetch_materializations(wanted, limit=1).records
     load = found[0].asset_materialization if found and found[0].run_id == run_id else None
-    if load is None or NODE_COUNTS not in load.metadata:
+    counts = node_counts_of(load) if load else None
+    if counts is None:
         return CheckResult(name="counts_not_lower", passed=True, summary="this run has loaded nothing")
-    counts: Any = load.metadata[NODE_COUNTS].value
-    checked = _worded(compare.counts_not_lower(counts["before"], counts["after"], new=counts["new"]))
+    checked = _worded(compare.counts_not_lower(counts.before, counts.after, new=counts.new))
     again = "the release was in the graph already, so nodes may go"
-    return checked if counts["new"] else checked.model_copy(update={"summary": again})
+    return checked if counts.new else checked.model_copy(update={"summary": again})
 
 
 def _worded(check: compare.Finding) -> CheckResult:
