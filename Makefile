@@ -5,12 +5,12 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo ui test test-all lint types bench lock clean help
+.PHONY: demo ui test test-slow test-all lint types bench lock clean help
 
 help:
 	@echo "make demo      simulated releases, embedded graph, everything in one go"
 	@echo "make ui        the Dagster UI on http://127.0.0.1:3000, with the demo's simulated repository as the source"
-	@echo "make test      the fast tests (make test-all: the slow ones too, with a real Neo4j server)"
+	@echo "make test      the fast tests (make test-slow: with a real Neo4j server; make test-all: all)"
 	@echo "make lint      ruff: rules and format"
 	@echo "make types     mypy --strict"
 	@echo "make bench     the benchmarks, with ../shared when it is there"
@@ -33,12 +33,18 @@ demo: $(VENV)/runtime
 ui: $(VENV)/runtime
 	$(BIN)/gfe-assets ui
 
-test: $(VENV)/dev
-	$(BIN)/python -m pytest -m "not slow"
-
 # A file's tests stay together, so that servers are started once a worker.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+
+test: $(VENV)/dev
+	$(PYTEST) -m "not slow"
+
+# Those with a real Neo4j server, kills and full disks; not those that drive a real `dagster dev` for minutes each.
+test-slow: $(VENV)/dev
+	$(PYTEST) -m "slow and not daemon"
+
 test-all: $(VENV)/dev
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	$(PYTEST)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

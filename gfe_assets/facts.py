@@ -23,8 +23,8 @@ _TYPES = {
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.RUN_FAILURE,
 }
-COUNTS = "counts"
-"""Metadata that holds counts as a table of `what` and `count`, where they are too many to stand in rows of their own."""
+CHANGES = "changes"
+"""Metadata of a load: a table of `what`, and how many of it were inserted, updated and deleted."""
 _COUNTED = (Stage.BUILD.value, Stage.LOAD.value)
 _NO_COUNTS = ("seconds", "peak_memory_mb", "dagster/row_count", *CHANGE_KINDS)
 
@@ -80,5 +80,10 @@ def _add_materialization(facts: RunFacts, event: dg.DagsterEvent) -> None:
             for name, value in metadata.items()
             if name not in _NO_COUNTS and isinstance(value, dg.IntMetadataValue) and value.value is not None
         )
-        if isinstance(many := metadata.get(COUNTS), dg.TableMetadataValue):
-            facts.counts.update({str(record.data["what"]): int(str(record.data["count"])) for record in many.records})
+        facts.counts.update(_changes(metadata.get(CHANGES)))
+
+
+def _changes(table: object) -> dict[str, int]:
+    """`GFE_inserted` and so on from the table of a load."""
+    rows = [record.data for record in table.records] if isinstance(table, dg.TableMetadataValue) else []
+    return {f"{row['what']}_{kind}": int(str(row[kind])) for row in rows for kind in CHANGE_KINDS}

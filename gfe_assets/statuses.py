@@ -31,8 +31,8 @@ STATUS_TAG = "gfe/status"
 STAGE_TAG = "gfe/stage"
 REASON_TAG = "gfe/reason"
 CAUSE_TAG = "gfe/cause"
-COUNTS_TAG = "gfe/counts"
-CHANGES_TAG = "gfe/changes"
+COUNTS_TAG = ".dagster/gfe/counts"  # with this prefix the UI does not show a tag; these are for programs
+CHANGES_TAG = ".dagster/gfe/changes"
 CHANGE_KINDS = ("inserted", "updated", "deleted")
 
 

@@ -343,7 +343,7 @@ REFUSED = {
 
 @pytest.mark.slow
 def test_what_a_load_would_lose_or_nobody_can_decide_is_refused_all_at_once_before_anything_is_changed(
-    session: neo4j.Session, address: Address, registry: Registry, clean: Site
+    session: neo4j.Session, server: Server, address: Address, registry: Registry, clean: Site, site: Site
 ) -> None:
     reference_graph.fill(session, clean.csv("3580").parent, "3580")
     for damage in REFUSED:
@@ -352,6 +352,11 @@ def test_what_a_load_would_lose_or_nobody_can_decide_is_refused_all_at_once_befo
     with pytest.raises(GraphError, match="is not adopted, and not changed") as refused:
         adopted(address, registry)
     assert [said for said in REFUSED.values() if said not in str(refused.value)] == []
+    site.changed = {"graph_uri": server.uri, "graph_user": server.user, "graph_password": server.password}
+    shown, tried = site.cli("adopt"), site.cli("adopt", "--apply")
+    assert (shown.code, tried.code) == (1, 1)
+    assert "cannot be adopted while it has: unkeyed_nodes" in shown.err
+    assert tried.err.startswith("gfe-assets: database 'neo4j' on bolt://")
     assert whole(session) == before
 
 

@@ -4,9 +4,11 @@ import re
 import signal
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from email.message import EmailMessage
 from email.utils import parseaddr, parsedate_to_datetime
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -29,8 +31,9 @@ from gfe_assets.foreground import Interrupted
 from gfe_assets.home import FOREGROUND_TAG
 from gfe_assets.progress import silent
 from gfe_assets.runs import run_releases
+from gfe_assets.settings import Settings
 from gfe_assets.statuses import RELEASE_TAG, STAGE_TAG, STATUS_TAG
-from gfe_assets.watchdog import overdue_sensor
+from gfe_assets.watchdog import overdue_sensor, watchdog
 from gfe_assets_tests.mailserver import Inbox, free_port, mail_server
 from gfe_assets_tests.sites import Site
 
@@ -269,12 +272,18 @@ class Sensor:
             )
         )
 
-    def overdue(self) -> tuple[datetime | None, str] | None:
+    @contextmanager
+    def known(self) -> Iterator[None]:
+        """Dagster knows of the sensor inside the block."""
         self.instance.add_instigator_state(self.state)
         try:
-            found = overdue_sensor(self.instance, NOW)
+            yield
         finally:
             self.instance.delete_instigator_state(self.state.instigator_origin_id, self.state.selector_id)
+
+    def overdue(self) -> tuple[datetime | None, str] | None:
+        with self.known():
+            found = overdue_sensor(self.instance, NOW)
         return (found[0], found[2]) if found else None
 
 
@@ -318,6 +327,28 @@ def test_a_sensor_that_was_switched_on_today_is_given_its_day(sensor_on: Sensor)
 @pytest.mark.parametrize("sensor_on", [100], indirect=True)
 def test_a_sensor_that_never_ticks_is_overdue(sensor_on: Sensor):
     assert sensor_on.overdue() == (None, "it has not ticked at all; is its code location loaded?")
+
+
+@pytest.mark.parametrize("sensor_on", [100], indirect=True)
+def test_the_watchdog_tells_once_a_day_that_the_sensor_is_silent_and_why(
+    sensor_on: Sensor, inbox: tuple[Inbox, int], tmp_path: Path
+):
+    mails, port = inbox
+    told = {"notify_email": RECEIVER, "smtp_host": "127.0.0.1", "smtp_port": port, "smtp_from": SENDER}
+    settings = Settings(_env_file=None, data_uri=str(tmp_path), **told)
+    sensor_on.tick(30, TickStatus.SUCCESS)
+    sensor_on.tick(1, TickStatus.FAILURE)
+    cursor, said = "", []
+    with sensor_on.known():
+        for _ in range(2):
+            with dg.build_sensor_context(sensor_on.instance, cursor=cursor, resources={"settings": settings}) as context:
+                said.append(str(watchdog(settings)(context).skip_message))
+                cursor = context.cursor
+    mail, text = only_mail(mails)
+    assert mail["Subject"].startswith(f"[GFE] failure: no good tick of {SENSOR_NAME} since ")
+    assert "it failed" in text
+    assert RECEIVER in said[0]
+    assert "was said within the last 24 hours" in said[1]
 
 
 def test_a_sensor_that_is_off_is_not_overdue(quiet_instance: dg.DagsterInstance):

@@ -13,7 +13,7 @@ from gfe_assets_tests.sites import Site
 from gfe_assets_tests.test_alerts import RECEIVER, SENDER, without_features_of_one_entry
 from gfe_assets_tests.ui_server import Ui, running_ui
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.daemon]
 
 _SENSOR_SECONDS = 30
 

@@ -24,7 +24,7 @@ from gfe_assets.synchronise import synchronise
 from gfe_assets_tests.deployment import Deployment, publish, small_database, wait_for
 from gfe_assets_tests.github_server import GitHubServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.daemon]
 FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 
 

@@ -11,7 +11,7 @@ from gfe_assets.simulate import correct_demo, demo_releases
 from gfe_assets_tests.browser import NoBrowser, Page, chromium
 from gfe_assets_tests.ui_server import Ui, running_ui
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.daemon]
 
 STAGES = ("raw", "build", "load", "validate")
 ASSETS = ("raw_sequences", "gfe_csvs", "gfe_graph", "graph_validation", "release_report")
@@ -181,8 +181,8 @@ def read_where_everything_stands(page: Page) -> None:
     page.open("/jobs")
     page.text("backup_job")
     page.shoot("22-jobs")
-    page.open("/locations/gfe_assets/resources")
-    page.text("accession registry")
+    page.open("/locations/gfe_assets/resources").text("registry").click()
+    page.text("The accession registry")
     page.shoot("23-resources")
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from gfe_assets.errors import BuildError
-from gfe_assets.facts import COUNTS
+from gfe_assets.facts import CHANGES
 from gfe_assets.graph.desired import Provenance, ReleaseGraph, desired_graph, order_dependent_nodes
 from gfe_assets.graph.integrity import node_counts
 from gfe_assets.graph.model import RELEASE
@@ -23,12 +23,12 @@ from gfe_assets.progress import Progress
 from gfe_assets.resources import ProgressFactory
 from gfe_assets.settings import Settings
 from gfe_assets.stages.build import build_lock, csv_folder, gfe_csvs
-from gfe_assets.stages.common import OWNERS, asset_tags, commit_link, stage, table
+from gfe_assets.stages.common import OWNERS, asset_tags, commit_link, stage
 from gfe_assets.statuses import CHANGE_KINDS, COMMIT_TAG, RELEASE_TAG, Stage, Status, mark, summed_up
 
 GRAPH_WRITER = "graph_writer"
 """The pool of everything that writes the graph or reads what was just written; its limit is 1 (dagster.yaml)."""
-NODE_COUNTS = "node_counts"
+NODE_COUNTS = "nodes"
 """Metadata of a load: a table of `label`, `before` and `after`."""
 NEW_RELEASE = "new_release"
 """Metadata of a load: whether the graph did not have the release."""
@@ -66,15 +66,12 @@ def gfe_graph(
                 "graph": graph.location,
                 "version": manifest.version,
                 "commit": commit_link(manifest.commit),
-                "nodes": table(
-                    ("nodes", "before", "after"), [(label, n, loaded.after[label]) for label, n in loaded.before.items()]
-                ),
-                "changes": changes_table(changes.counts),
-                **summed_up(changes.counts),
-                "unchanged": changes.empty,
-                COUNTS: counts_table(changes.counts),
                 NEW_RELEASE: loaded.new,
+                "unchanged": changes.empty,
                 NODE_COUNTS: node_counts_table(loaded),
+                CHANGES: changes_table(changes.counts),
+                **summed_up(changes.counts),
+                **{name: count for name, count in changes.counts.items() if not name.endswith(CHANGE_KINDS)},
                 **clock.metadata(),
             },
             data_version=dg.DataVersion(manifest.fingerprint),
@@ -107,17 +104,14 @@ def node_counts_table(loaded: "Loaded") -> dg.MetadataValue[Any]:
     return dg.MetadataValue.table(rows, dg.TableSchema(columns))
 
 
-def counts_table(counts: Mapping[str, int]) -> dg.MetadataValue[Any]:
-    """All counts of a load, zeros too, for programs (`facts.py` reads them)."""
-    records = [dg.TableRecord({"what": name.replace(".", "_"), "count": n}) for name, n in sorted(counts.items())]
-    return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn("what"), dg.TableColumn("count", "int")]))
-
-
 def changes_table(counts: Mapping[str, int]) -> dg.MetadataValue[Any]:
-    """A row for each label and type that changed, a column for what happened to it."""
-    labels = sorted({name.split(".")[0] for name, n in counts.items() if n and name.endswith(CHANGE_KINDS)})
-    rows = [(label, *(counts.get(f"{label}.{kind}", 0) for kind in CHANGE_KINDS)) for label in labels]
-    return table(("nodes and edges", *CHANGE_KINDS), rows) if rows else dg.MetadataValue.text("nothing")
+    """A row for each label and type, a column for what happened to it; `facts.py` reads it, too."""
+    labels = sorted({name.split(".")[0] for name in counts if name.endswith(CHANGE_KINDS)})
+    rows = [
+        dg.TableRecord({"what": label, **{kind: counts.get(f"{label}.{kind}", 0) for kind in CHANGE_KINDS}}) for label in labels
+    ]
+    columns = [dg.TableColumn("what"), *(dg.TableColumn(kind, "int") for kind in CHANGE_KINDS)]
+    return dg.MetadataValue.table(rows, dg.TableSchema(columns))
 
 
 def loadable(settings: Settings, release: str) -> Manifest:

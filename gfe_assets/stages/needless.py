@@ -18,7 +18,7 @@ from gfe_assets.source.models import ALIGNMENTS_FOLDER
 from gfe_assets.source.pinned import RawRelease, content_digest
 from gfe_assets.statuses import COMMIT_TAG, RELEASE_TAG, STAGE_TAG, Stage, Status, status_of
 
-CONTENT_TAG = "gfe/content"
+CONTENT_TAG = ".dagster/gfe/content"  # not shown in the UI
 
 
 def needless(instance: dg.DagsterInstance, run: dg.DagsterRun, raw: RawRelease, settings: Settings, content: str) -> str:

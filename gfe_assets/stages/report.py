@@ -69,7 +69,7 @@ def release_report(
             "version": report.version,
             "commit": dg.MetadataValue.url(report.commit_url) if report.commit_url else report.commit_sha,
             "dagster/row_count": alleles,
-            **{f"changes_{name}": count for name, count in changed.items()},
+            **changed,
             **clock.metadata(),
         }
     )

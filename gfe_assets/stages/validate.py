@@ -55,7 +55,7 @@ _PASSED = {
     "no_orphans": "no node stands alone",
     "no_duplicates": "every key and every edge is there once",
     "releases_in_order": "every list of releases is in order",
-    "features_make_sequences": "{checked:,} GFEs are spelled by their features, {excepted:,} of them but for bases in none",
+    "features_make_sequences": "{checked:,} GFEs are spelled by their features; the entries of {excepted:,} leave bases out",
     "counts_not_lower": "no label has lost nodes",
 }
 """What a check says when it passes, with its numbers."""
