@@ -102,19 +102,19 @@ def fill(session: neo4j.Session, folder: Path, release: str, *, doubled: Collect
         pass
 
 
-def batches(session: neo4j.Session, folder: Path, release: str) -> Iterator[int]:
-    """The load, 500 rows a transaction; gives the number of rows of each when it is done."""
+def batches(session: neo4j.Session, folder: Path, release: str, first: int | None = None) -> Iterator[int]:
+    """The load, 500 rows a transaction; gives the number of rows of each when it is done. `first`: only so many rows a file."""
     for constraint in CONSTRAINTS:
         session.run(constraint).consume()
     for statement in NODES:
-        yield from _load(session, statement, folder, release)
+        yield from _load(session, statement, folder, release, first)
     session.run("MERGE (:Submitter {institution: $institution, name: $name, url: $url, email: $email})", SUBMITTER).consume()
     for statement in EDGES:
-        yield from _load(session, statement, folder, release)
+        yield from _load(session, statement, folder, release, first)
 
 
-def _load(session: neo4j.Session, statement: Statement, folder: Path, release: str) -> Iterator[int]:
-    rows = csv_rows(folder, statement.file, release)
+def _load(session: neo4j.Session, statement: Statement, folder: Path, release: str, first: int | None) -> Iterator[int]:
+    rows = islice(csv_rows(folder, statement.file, release), first)
     while batch := list(islice(rows, BATCH_ROWS)):
         session.run(f"UNWIND $rows AS row {statement.text}", rows=batch).consume()
         yield len(batch)

@@ -198,7 +198,10 @@ def test_entries_that_nobody_accounts_for_are_missed(tampered):
 
 
 def test_more_errors_than_tolerated_fail_with_the_first_of_them(tampered):
-    line = '{"release": "3580", "entry": "HLA-A*01:01", "accession": "HLA00001", "file": "hla.dat", "line": 7, "error": "it has no exon"}'
+    line = (
+        '{"release": "3580", "entry": "HLA-A*01:01", "accession": "HLA00001", "file": "hla.dat", "line": 7, '
+        '"error": "it has no exon"}'
+    )
     (tampered.folder / "errors.3580.ndjson").write_text(line + "\n")
     tampered.manifest(errors=1)
     tampered.values["records"] += 1
