@@ -7,14 +7,13 @@ It runs in the pool of the writer, so that it waits its turn among the loads.
 
 import dagster as dg
 
-from gfe_assets.errors import GfeError
 from gfe_assets.graph.adopt import adopt
 from gfe_assets.graph.adopt_report import AdoptionReport
 from gfe_assets.graph.neo4j_errors import Address
 from gfe_assets.hla.accessions import Registry, ServiceRegistry
 from gfe_assets.resources import ProgressFactory
 from gfe_assets.settings import Settings
-from gfe_assets.stages.common import Clock, table
+from gfe_assets.stages.common import clear_failures, table
 from gfe_assets.stages.load import GRAPH_WRITER, gfe_graph
 
 COLUMNS = ("difference", "where", "count", "examples", "action", "what becomes of it")
@@ -47,16 +46,13 @@ def adopt_database(
     progress: dg.ResourceParam[ProgressFactory],
 ) -> None:
     """Adopt, and say so on the graph's page."""
-    clock = Clock()
-    try:
+    with clear_failures(context, settings) as clock:
         report = adopt(
             address_of(settings),
             numbering(registry),
             wait_seconds=settings.graph_wait_seconds,
             progress=progress(context.log),
         )
-    except GfeError as error:
-        raise dg.Failure(description=str(error), allow_retries=error.transient) from error
     context.log_event(
         dg.AssetObservation(
             gfe_graph.key,

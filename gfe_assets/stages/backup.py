@@ -5,13 +5,9 @@ In: the asset `graph_backup`, the op `restore_graph`. Out: what a backup is and 
 Both run in the pool of the writer, so that they wait their turn among the loads.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import dagster as dg
 from pydantic import Field
 
-from gfe_assets.errors import GfeError
 from gfe_assets.graph.backup import back_up
 from gfe_assets.graph.backup_folder import DEFAULT_REASON, find_backup
 from gfe_assets.graph.restore import restore
@@ -19,7 +15,7 @@ from gfe_assets.graph.store import GraphStore
 from gfe_assets.hla.accessions import Registry, ServiceRegistry, local_registry
 from gfe_assets.resources import ProgressFactory
 from gfe_assets.settings import Settings
-from gfe_assets.stages.common import OWNERS, Clock, asset_tags, table
+from gfe_assets.stages.common import OWNERS, asset_tags, clear_failures, table
 from gfe_assets.stages.load import GRAPH_WRITER, gfe_graph
 from gfe_assets.statuses import Stage
 
@@ -55,7 +51,7 @@ def graph_backup(
     progress: dg.ResourceParam[ProgressFactory],
 ) -> dg.MaterializeResult[None]:
     """Make a backup, then remove the oldest."""
-    with _clear_failures() as clock:
+    with clear_failures(context, settings) as clock:
         root = settings.backups_folder
         manifest = back_up(
             root,
@@ -95,7 +91,7 @@ def restore_graph(
     progress: dg.ResourceParam[ProgressFactory],
 ) -> None:
     """Restore, and say so on the graph's page."""
-    with _clear_failures() as clock:
+    with clear_failures(context, settings) as clock:
         root = settings.backups_folder
         restored = restore(
             find_backup(root, config.name),
@@ -113,12 +109,3 @@ def restore_graph(
             metadata={"restored": dg.MetadataValue.json(restored.model_dump(mode="json")), **clock.metadata()},
         )
     )
-
-
-@contextmanager
-def _clear_failures() -> Iterator[Clock]:
-    """Show an expected failure as one clear sentence; only one that may pass by itself is retried."""
-    try:
-        yield Clock()
-    except GfeError as error:
-        raise dg.Failure(description=str(error), allow_retries=error.transient) from error

@@ -80,15 +80,34 @@ def stage(
     try:
         yield Clock()
     except GfeError as error:
-        if seconds := retry_after(error, context.retry_number, settings.retry_seconds):
-            context.log.warning(f"{error}; trying again in {seconds:g} s ({context.retry_number + 1} of {RETRIES})")
-            _log.warning("%s; trying again in %g s", error, seconds)
-            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=seconds) from error
+        try_again(context, settings, error)
         mark(instance, run_id, failed, name, str(error), cause_of(error))
         raise dg.Failure(description=str(error), allow_retries=False) from error
     except Exception as error:
         mark(instance, run_id, failed, name, f"release {context.partition_key}: {error}", cause_of(error))
         raise
+
+
+@contextmanager
+def clear_failures(context: dg.OpExecutionContext | dg.AssetExecutionContext, settings: Settings) -> Iterator[Clock]:
+    """As `stage`, for what is no stage of a release: nothing is marked."""
+    try:
+        yield Clock()
+    except GfeError as error:
+        try_again(context, settings, error)
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+
+
+def try_again(context: dg.OpExecutionContext | dg.AssetExecutionContext, settings: Settings, error: GfeError) -> None:
+    """Ask Dagster for another try where that may help; else come back.
+
+    Raises:
+        RetryRequested: it may.
+    """
+    if seconds := retry_after(error, context.retry_number, settings.retry_seconds):
+        context.log.warning(f"{error}; trying again in {seconds:g} s ({context.retry_number + 1} of {RETRIES})")
+        _log.warning("%s; trying again in %g s", error, seconds)
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=seconds) from error
 
 
 def retry_after(error: GfeError, tried: int, seconds: float) -> float:
