@@ -41,10 +41,6 @@ class ReleaseRefused(SourceError):
     """The files of a release contradict themselves or the release; they are never loaded."""
 
 
-class ReleaseUnchanged(SourceError):
-    """The files hold what is built and loaded already, though their commit is new; there is nothing to do."""
-
-
 class FlatFileError(GfeError):
     """An `hla.dat` cannot be read at a given line and entry."""
 

@@ -11,7 +11,7 @@ There are two of them, because looking costs requests. The sensor looks at many 
 tree each, the root, which names the folder `wmda` but not the files in it: its `tick_fingerprint` takes
 the tree `wmda` in place of the blob. The raw stage asks for one release and computes the exact
 `fingerprint`. Whatever changes the exact one changes the other too, so no change is missed; a change of another
-file in `wmda` changes only the tick's, starts a run, and ends in the raw stage as `ReleaseUnchanged`.
+file in `wmda` changes only the tick's, starts a run, and ends in the raw stage as SKIPPED.
 """
 
 import hashlib

@@ -57,7 +57,7 @@ def gfe_graph(
         with build_lock(settings, release, "load", shared=True):
             manifest = loadable(settings, release)
             context.instance.add_run_tags(context.run.run_id, {RELEASE_TAG: release, COMMIT_TAG: manifest.commit.sha})
-            loaded = load_counted(settings, manifest, graph, progress(context.log))
+            loaded = load_release(settings, manifest, graph, progress(context.log))
         changes = loaded.changes
         mark(context.instance, context.run.run_id, Status.LOAD_COMPLETE, changes=changes.counts)
         yield dg.MaterializeResult(
@@ -141,13 +141,8 @@ class Loaded(NamedTuple):
     new: bool
 
 
-def load_release(settings: Settings, manifest: Manifest, graph: GraphStore, progress: Progress) -> Changes:
-    """Make the graph equal to a build; one writer at a time."""
-    return load_counted(settings, manifest, graph, progress).changes
-
-
-def load_counted(settings: Settings, manifest: Manifest, graph: GraphStore, progress: Progress) -> Loaded:
-    """As `load_release`; nodes are counted while nobody else can write."""
+def load_release(settings: Settings, manifest: Manifest, graph: GraphStore, progress: Progress) -> Loaded:
+    """Make the graph equal to a build; one writer at a time, and nodes are counted while nobody else can write."""
     with graph.writing(f"load of release {manifest.release}", settings.graph_wait_seconds):
         with graph.reader() as reader:
             new = manifest.release not in reader.read_nodes(RELEASE, ["name"])["name"]
