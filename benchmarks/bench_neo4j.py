@@ -1,16 +1,14 @@
-"""How long loads into Neo4j take, how much memory they need, and how that compares with a load written row by row.
+"""How long loads into Neo4j take, and how much memory they need.
 
 In: releases that are built already in a data folder (`gfe-assets run RELEASE --skip-load`), or synthetic ones of any size; the
-server that tests start (`gfe_assets_tests/neo4j_server.py`). Out: numbers on the terminal; nothing is kept.
+server that tests start (`gfe_assets_tests/neo4j_server.py`). Out: numbers on the terminal; nothing is kept; how a load in the
+shape of the reference compares (`bench_reference_shape.py`).
 
-    python -m benchmarks.bench_neo4j --data data 3220 --reference 2000
+    python -m benchmarks.bench_neo4j --data data 3220
     python -m benchmarks.bench_neo4j --synthetic 46000 --releases 2
 
 Every release is loaded by a process of its own, as in real use, on a server that has just been started; then the last one
 again. Peak memory is that process's; the server has the heap that `--heap` gives it.
-
-`--reference N` loads the first N alleles once in the shape of gfe-db's load script (`LOAD CSV`, `MERGE` on a name without
-an index, `MATCH` on a whole sequence) and once with our store, each into a server of its own.
 """
 
 import argparse
@@ -34,49 +32,6 @@ from gfe_assets.hla.release import parse_release
 from gfe_assets.progress import silent
 from gfe_assets_tests.neo4j_server import Neo4jServer
 
-REFERENCE_SCHEMA = (
-    "CREATE CONSTRAINT FOR (n:GFE) REQUIRE n.gfe_name IS UNIQUE",
-    "CREATE CONSTRAINT FOR (n:IPD_Allele) REQUIRE n.name IS UNIQUE",
-    "CREATE CONSTRAINT FOR (n:IPD_Accession) REQUIRE n.name IS UNIQUE",
-    "CREATE INDEX FOR (n:Sequence) ON (n.seq_id)",
-    "CREATE INDEX FOR (n:Feature) ON (n.locus, n.rank, n.term, n.accession)",
-)
-"""What the reference makes unique or looks up; its load merges GFEs and sequences on `name`, which is none of that."""
-REFERENCE_ROWS = (
-    ("gfe_sequences", "MERGE (g:GFE {name: row.gfe_name}) ON CREATE SET g.locus = row.locus"),
-    (
-        "gfe_sequences",
-        "MERGE (s:Sequence {name: row.gfe_name}) "
-        "ON CREATE SET s.seq_id = row.seq_id, s.locus = row.locus, s.sequence = row.sequence, s.length = row.length",
-    ),
-    ("all_features", "MERGE (:Feature {locus: row.locus, rank: row.rank, term: row.term, accession: row.accession})"),
-    ("gfe_sequences", "MERGE (:IPD_Allele {name: row.hla_name})"),
-    ("gfe_sequences", "MERGE (:IPD_Accession {name: row.acc_name})"),
-    (
-        "gfe_sequences",
-        "MATCH (g:GFE {name: row.gfe_name}) MATCH (a:IPD_Allele {name: row.hla_name}) MERGE (g)-[r:HAS_IPD_ALLELE]->(a) "
-        "ON CREATE SET r.releases = ['x'] ON MATCH SET r.releases = r.releases + ['x']",
-    ),
-    (
-        "gfe_sequences",
-        "MATCH (g:GFE {name: row.gfe_name}) MATCH (a:IPD_Accession {name: row.acc_name}) "
-        "MERGE (g)-[r:HAS_IPD_ACCESSION]->(a) SET r.release = 'x'",
-    ),
-    ("gfe_sequences", "MATCH (s:Submitter) MATCH (g:GFE {name: row.gfe_name}) MERGE (s)-[:SUBMITTED]->(g)"),
-    (
-        "gfe_sequences",
-        "MATCH (g:GFE {name: row.gfe_name}) MATCH (s:Sequence {sequence: row.sequence}) MERGE (g)-[:HAS_SEQUENCE]->(s)",
-    ),
-    (
-        "all_features",
-        "MATCH (g:GFE {name: row.gfe_name}) "
-        "MATCH (f:Feature {locus: row.locus, rank: row.rank, term: row.term, accession: row.accession}) "
-        "MERGE (g)-[:HAS_FEATURE]->(f)",
-    ),
-    ("all_groups", "MATCH (a:IPD_Allele {name: row.hla_name}) SET a[row.ard_name] = row.ard_id"),
-)
-"""File, and what is done with each of its rows: the reference's order and shape, with the labels of `graph/model.py`."""
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -84,9 +39,6 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="data folder with builds of these releases")
     parser.add_argument("--synthetic", type=int, default=0, metavar="ALLELES")
     parser.add_argument("--releases", type=int, default=2, help="how many synthetic releases")
-    parser.add_argument(
-        "--reference", type=int, default=0, metavar="ALLELES", help="compare on the first alleles of the last release"
-    )
     parser.add_argument("--heap", default="1g", help="the server's heap")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -104,11 +56,6 @@ def main() -> None:
                     folder / f"{table}.{release}.parquet"
                 )
         show_loads(folder, names, options.heap)
-        if options.reference:
-            cut(folder, names[-1], options.reference)
-            seconds = reference_seconds(folder, names[-1], options.heap)
-            print(f"\nfirst {options.reference:,} alleles, row by row as the reference does: {seconds:.1f} s; with our store:")
-            show_loads(folder, names[-1:], options.heap)
 
 
 def show_loads(folder: Path, names: list[str], heap: str) -> None:
@@ -147,38 +94,6 @@ def load_one(folder: str, uri: str, release: str) -> dict[str, object]:
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "changes": ", ".join(f"{count:,} {what}" for what, count in sums.items() if count),
     }
-
-
-def cut(folder: Path, release: str, alleles: int) -> None:
-    """Keep only the first alleles of a release."""
-    names: pl.Series | None = None
-    for table in NAMES:  # gfe_sequences is the first, one row an allele
-        path = folder / f"{table}.{release}.parquet"
-        frame = pl.read_parquet(path)
-        names = frame.get_column("hla_name").head(alleles) if names is None else names
-        frame.filter(pl.col("hla_name").is_in(names.implode())).write_parquet(path)
-
-
-def reference_seconds(folder: Path, release: str, heap: str) -> float:
-    """Load a release into a new server row by row."""
-    with tempfile.TemporaryDirectory() as name:
-        imports = Path(name) / "import"
-        imports.mkdir()
-        for table in NAMES:
-            pl.read_parquet(folder / f"{table}.{release}.parquet").write_csv(imports / f"{table}.csv")
-        settings = {"server.directories.import": str(imports)}
-        with (
-            Neo4jServer(Path(name), heap=heap, settings=settings, short_lived=False) as server,
-            server.driver() as driver,
-            driver.session(database=server.database) as session,
-        ):
-            began = time.perf_counter()
-            for statement in (*REFERENCE_SCHEMA, "CREATE (:Submitter {name: 'x'})"):
-                session.run(statement).consume()
-            for table, each in REFERENCE_ROWS:
-                rows = f"LOAD CSV WITH HEADERS FROM 'file:///{table}.csv' AS row "
-                session.run(f"{rows} CALL (row) {{ {each} }} IN TRANSACTIONS OF 50000 ROWS").consume()
-            return time.perf_counter() - began
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import struct
+import subprocess
 import time
 import zipfile
 from contextlib import contextmanager
@@ -243,6 +244,28 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12
 def test_a_git_lfs_pointer_is_refused_by_name(root, data, path):
     assert f"{path} at commit" in (message := refusal(root, data, {path: POINTER}))
     assert "Git LFS pointer" in message
+
+
+def test_a_file_kept_in_git_lfs_is_taken_when_the_source_gives_it_in_place_of_its_pointer(root, data):
+    """Git lists the id of the pointer, which is written as the manual of git-lfs says and hashed by git itself here."""
+
+    class Resolving(FolderSource):
+        def objects(self, release: str, sha: str):
+            return {**super().objects(release, sha), "wmda/hla_nom_g.txt": pointer_id}
+
+    content = release_files("390")["wmda/hla_nom_g.txt"]
+    pointer = (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{hashlib.sha256(content).hexdigest()}\nsize {len(content)}\n"
+    )
+    hashed = subprocess.run(["git", "hash-object", "--stdin"], input=pointer.encode(), stdout=subprocess.PIPE, check=True)
+    pointer_id = hashed.stdout.decode().strip()
+    write_release(root, "390", release_files("390"))
+    raw = fetch(Resolving(root), "390", data)
+    assert raw.groups_file.read_bytes() == content
+    pointer_id = "0" * 40
+    write_release(root, "400", release_files("400"))
+    with pytest.raises(SourceUnavailable, match="cut or corrupt"):
+        fetch(Resolving(root), "400", data)
 
 
 def archive(*members: tuple[str, bytes]) -> bytes:

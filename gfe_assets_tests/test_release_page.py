@@ -13,7 +13,7 @@ import pytest
 from gfe_assets.definitions import build_defs
 from gfe_assets.graph.integrity import counts_not_lower
 from gfe_assets.stages.load import NODE_COUNTS
-from gfe_assets_tests.sites import Site
+from gfe_assets_tests.sites import Site, entries, flat_file
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -99,6 +99,26 @@ def test_a_report_can_be_made_again_and_says_the_same(after: Site):
         written.sub("", str(metadata(after, "release_report", "3580")["report"])).split("## Pictures")[0]
         == (written.sub("", before).split("## Pictures")[0])
     )
+
+
+def test_the_report_of_a_correction_says_what_it_changed_of_the_same_release(loaded: Site):
+    with_commit = loaded.states()[-1].commit_sha
+    assert "What this commit corrected" not in str(metadata(loaded, "release_report", "3580")["report"])
+    first, second = entries(flat_file(loaded.source / "3580"))[:2]
+    name = re.search(r"DE   (HLA-\S+),", first)[1]
+
+    def corrected(text: str) -> str:
+        return text.replace(first, first.replace(f"DE   {name},", f"DE   {name}:77,")).replace(second, "")
+
+    loaded.edit("3580", corrected)
+    for _ in range(2):  # the second time nothing is new, and the page says the same
+        [outcome] = loaded.run("3580")
+        assert outcome.status.value == "LOAD_SUCCESS"
+        page = str(metadata(loaded, "release_report", "3580")["report"])
+        assert f"## What this commit corrected since {with_commit[:10]}" in page
+        assert f"Compared with commit {with_commit[:10]}, which was loaded before, 0 alleles are new, 1 renamed" in page
+        assert f"`{name}` is now `{name}:77`" in page
+        assert "### Deleted alleles (1)" in page
 
 
 def test_a_report_of_a_release_that_was_never_loaded_is_one_clear_sentence(loaded: Site):

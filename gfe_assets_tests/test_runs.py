@@ -267,6 +267,24 @@ def test_an_outdated_md5_list_is_a_warning_that_stops_nothing(loaded):
     assert (outcome.status.value, outcome.checks["md5_list"]) == ("LOAD_SKIPPED", False)
 
 
+def test_an_entry_without_its_end_stops_the_run_whatever_is_tolerated(loaded):
+    loaded.changed["error_tolerance"] = 5
+    loaded.edit("3590", lambda text: text.replace("\n//\n", "\n", 1))
+    before = loaded.graph_digest()
+    [outcome] = loaded.run("3590")
+    assert (outcome.status.value, outcome.checks["record_count"]) == ("EXECUTION_FAILED", False)
+    assert "entries begin but" in outcome.reason
+    assert loaded.graph_digest() == before
+
+
+def test_a_commit_with_far_fewer_entries_than_the_one_before_is_loaded_with_a_warning(loaded):
+    loaded.run("3590")
+    loaded.edit("3590", lambda text: "".join(entries(text)[: len(entries(text)) // 2]))
+    [outcome] = loaded.run("3590")
+    assert (outcome.status.value, outcome.checks["record_count"]) == ("LOAD_SUCCESS", False)
+    assert all(passed for name, passed in outcome.checks.items() if name != "record_count")
+
+
 def test_bad_entries_within_the_tolerance_are_left_out_and_reported(loaded):
     loaded.changed["error_tolerance"] = 1
     first = entries(flat_file(loaded.source / "3590"))[0]

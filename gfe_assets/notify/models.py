@@ -100,14 +100,17 @@ class RunReport(Run):
 class ReleaseReport(Run):
     """The facts of one loaded release.
 
-    `counts_before` and `counts_after` are of the graph; `changes` is against `compared_with` ("3.57.0", "the commit
-    before"), None where there is nothing to compare with. `skipped` is reason → locus → entries, as the manifest has it.
+    `counts_before` and `counts_after` are of the graph; `changes` is against the release `compared_with` ("3.57.0"), None where
+    there is none before it. `correction` is against the same release as it was loaded before, from the commit `corrected`; None
+    where this is its first content. `skipped` is reason → locus → entries, as the manifest has it.
     """
 
     counts_before: dict[Text, int] = {}
     counts_after: dict[Text, int] = {}
     compared_with: Text = ""
     changes: ReleaseChanges | None = None
+    corrected: Text = ""
+    correction: ReleaseChanges | None = None
     skipped: dict[Text, dict[Text, int]] = {}
     notes: tuple[Text, ...] = ()
     created_at: datetime | None = None

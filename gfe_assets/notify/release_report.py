@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 
+from gfe_assets.hla.changes import ReleaseChanges
 from gfe_assets.notify.models import ReleaseReport
 from gfe_assets.notify.wording import counted, difference, duration, first_line, is_link, moment, number, some, words
 
@@ -44,9 +45,10 @@ def as_markdown(report: ReleaseReport, pictures: Mapping[str, bytes] | None = No
         _facts(report),
         *_counts(report),
         *_totals(report),
+        *_correction(report),
         *_checks(report),
         *_pictures(pictures or {}),
-        *_changes(report),
+        *_one_by_one("The changes one by one", report.changes),
         *_skipped(report),
         *_notes(report),
         *_timings(report),
@@ -64,11 +66,16 @@ def as_html_page(report: ReleaseReport, pictures: Mapping[str, bytes] | None = N
 
 
 def summary(report: ReleaseReport) -> str:
-    """What the release changed, in one sentence."""
-    changes = report.changes
-    if changes is None:
-        return "There is no earlier release to compare it with."
-    against = report.compared_with or "the release before"
+    """What the release changed against the one before it, and against itself where this is a correction; a sentence each."""
+    earlier = "There is no earlier release to compare it with."
+    if report.changes is not None:
+        earlier = _compared(report.compared_with or "the release before", report.changes)
+    if report.correction is None:
+        return earlier
+    return f"{_compared(f'commit {report.corrected}, which was loaded before', report.correction)} {earlier}"
+
+
+def _compared(against: str, changes: ReleaseChanges) -> str:
     if changes.empty:
         return f"Compared with {against}, no allele has changed."
     parts = [
@@ -111,11 +118,14 @@ def _totals(report: ReleaseReport) -> Iterable[str]:
         yield _table(("what", "count"), [(words(name), number(count)) for name, count in report.changes.counts.items()])
 
 
-def _changes(report: ReleaseReport) -> Iterable[str]:
-    changes = report.changes
+def _correction(report: ReleaseReport) -> Iterable[str]:
+    yield from _one_by_one(f"What this commit corrected since {report.corrected}", report.correction)
+
+
+def _one_by_one(title: str, changes: ReleaseChanges | None) -> Iterable[str]:
     if changes is None or changes.empty:
         return
-    yield "## The changes one by one"
+    yield f"## {title}"
     yield from _list("New alleles", changes.new, lambda a: f"`{_code(a.name)}` {_safe(a.accession)}, `{_code(a.gfe)}`")
     yield from _list(
         "Renamed alleles", changes.renamed, lambda a: f"{_safe(a.accession)}: `{_code(a.before)}` is now `{_code(a.after)}`"

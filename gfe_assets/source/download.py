@@ -2,9 +2,13 @@
 
 In: a source, a commit, a path with the git id that was listed for it, a target. Out: which files, what they
 mean, where they stay (`fetch.py`). A file that does not arrive as listed is fetched again a few times.
+
+Where a repository keeps a file in Git LFS, git lists the id of a pointer to it. GitHub's raw address gives the file itself,
+which is checked against that id through the pointer that belongs to it; a source that gives the pointer is refused.
 """
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,12 +17,14 @@ from typing import BinaryIO
 
 from gfe_assets.errors import ReleaseRefused, SourceUnavailable
 from gfe_assets.progress import Progress
-from gfe_assets.source.gitobjects import CHUNK, file_blob_id
+from gfe_assets.source.gitobjects import CHUNK, blob_id, file_blob_id
 from gfe_assets.source.models import Commit, Source
 
 ATTEMPTS = 3
 """How often a file is fetched that does not arrive as it was listed."""
 _LFS = b"version https://git-lfs"
+_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n"
+"""A pointer to be written out in this form only, so that equal content has equal ids (git-lfs, docs/spec.md)."""
 _HTML = (b"<!doctype html", b"<html")
 
 
@@ -51,7 +57,7 @@ def download(
                 "pointer, not the file; use a source that holds the files themselves"
             )
         found = file_blob_id(target)
-        if found == object_id:
+        if object_id in (found, _pointer_id(digests)):
             return digests
         what = "an HTML page instead of the file" if start.lstrip().lower().startswith(_HTML) else "a cut or corrupt file"
         problem = f"{what}: its {digests.size:,} bytes have the git id {found}"
@@ -86,6 +92,12 @@ def pieces_of(path: Path) -> Iterator[bytes]:
     """The content of a file in pieces of at most `CHUNK` bytes."""
     with path.open("rb") as stream:
         yield from pieces(stream)
+
+
+def _pointer_id(content: Digests) -> str:
+    """The git id of the LFS pointer to a content."""
+    pointer = _POINTER.format(content.sha256, content.size).encode()
+    return blob_id(io.BytesIO(pointer), len(pointer))
 
 
 def _start_of(path: Path) -> bytes:

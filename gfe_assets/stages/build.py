@@ -18,7 +18,6 @@ from gfe_assets.hla.csvs import schema
 from gfe_assets.hla.manifest import BuildParameters, Manifest, read_manifest, verify_files
 from gfe_assets.hla.records import COLUMNS, CSV_FILES
 from gfe_assets.locks import locked
-from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.progress import silent
 from gfe_assets.resources import LaunchParameters, ProgressFactory
 from gfe_assets.settings import Settings
@@ -26,12 +25,11 @@ from gfe_assets.source.fetch import fetch
 from gfe_assets.source.models import ALIGNMENTS_FOLDER, Source
 from gfe_assets.source.pinned import RawRelease
 from gfe_assets.stages.common import (
-    OWNERS,
-    asset_tags,
     check_result,
     check_specs,
     commit_link,
     first_failure,
+    release_asset,
     stage,
     table,
 )
@@ -41,14 +39,10 @@ from gfe_assets.stages.turn import wait_for_older
 from gfe_assets.statuses import COMMIT_TAG, RELEASE_TAG, Stage, Status, mark
 
 
-@dg.asset(
-    partitions_def=RELEASES,
+@release_asset(
+    Stage.BUILD,
     deps=[raw_sequences],
-    group_name="build",
     kinds={"csv", "python"},
-    owners=OWNERS,
-    tags=asset_tags(Stage.BUILD),
-    backfill_policy=ONE_RUN_EACH,
     check_specs=check_specs("gfe_csvs", CHECK_DESCRIPTIONS),
     description="The release as CSV files: alleles with their GFE names, features, groups, coding sequences, alignments.",
 )

@@ -6,10 +6,10 @@ In: helpers that know both Dagster and our records. Out: anything about one stag
 import logging
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 
@@ -17,7 +17,7 @@ from gfe_assets.errors import Busy, GfeError
 from gfe_assets.failures import cause_of
 from gfe_assets.hla.manifest import CheckResult
 from gfe_assets.home import hold_while_alive
-from gfe_assets.partitions import RELEASES
+from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.settings import Settings
 from gfe_assets.source.models import Commit
 from gfe_assets.statuses import Stage, Status, forget_inherited, mark
@@ -62,6 +62,19 @@ def _peak_kb() -> int:
 def asset_tags(name: Stage) -> dict[str, str]:
     """What the assets of a stage can be found by in the UI."""
     return {"domain": "immunogenetics", "stage": name.value}
+
+
+def release_asset(name: Stage, **options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """The decorator of an asset that has a partition for each release; `options` are those of `dagster.asset`."""
+    decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
+        partitions_def=RELEASES,
+        backfill_policy=ONE_RUN_EACH,
+        group_name=name.value,
+        owners=OWNERS,
+        tags=asset_tags(name),
+        **options,
+    )
+    return decorator
 
 
 @contextmanager
@@ -117,6 +130,21 @@ def retry_after(error: GfeError, tried: int, seconds: float) -> float:
     """
     again = error.transient and not isinstance(error, Busy) and tried < RETRIES
     return seconds * 2**tried if again else 0
+
+
+class Newest(NamedTuple):
+    """The newest materialization of an asset for a release, and the run that made it."""
+
+    run_id: str
+    materialization: dg.AssetMaterialization
+
+
+def newest(instance: dg.DagsterInstance, asset: dg.AssetsDefinition, release: str) -> Newest | None:
+    """Look it up; None where the asset was never materialized for the release."""
+    wanted = dg.AssetRecordsFilter(asset_key=asset.key, asset_partitions=[release])
+    found = instance.fetch_materializations(wanted, limit=1).records
+    materialization = found[0].asset_materialization if found else None
+    return Newest(found[0].run_id, materialization) if materialization else None
 
 
 def check_specs(asset: str, descriptions: Mapping[str, str], warnings: tuple[str, ...] = ()) -> list[dg.AssetCheckSpec]:

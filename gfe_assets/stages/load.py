@@ -18,12 +18,11 @@ from gfe_assets.graph.store import Changes, GraphReader, GraphStore
 from gfe_assets.graph.sync import plan
 from gfe_assets.hla.csvs import read_csv
 from gfe_assets.hla.manifest import Manifest, read_manifest, verify_files
-from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.progress import Progress
 from gfe_assets.resources import ProgressFactory
 from gfe_assets.settings import Settings
 from gfe_assets.stages.build import build_lock, csv_folder, gfe_csvs
-from gfe_assets.stages.common import OWNERS, asset_tags, commit_link, stage
+from gfe_assets.stages.common import commit_link, release_asset, stage
 from gfe_assets.statuses import CHANGE_KINDS, COMMIT_TAG, RELEASE_TAG, Stage, Status, mark, summed_up
 
 GRAPH_WRITER = "graph_writer"
@@ -34,14 +33,10 @@ NEW_RELEASE = "new_release"
 """Metadata of a load: whether the graph did not have the release."""
 
 
-@dg.asset(
-    partitions_def=RELEASES,
+@release_asset(
+    Stage.LOAD,
     deps=[gfe_csvs],
-    group_name="load",
     kinds={"graph"},
-    owners=OWNERS,
-    tags=asset_tags(Stage.LOAD),
-    backfill_policy=ONE_RUN_EACH,
     pool=GRAPH_WRITER,
     description="The graph of GFEs, features, sequences, allele names and accessions, equal to every release it has loaded.",
 )

@@ -12,7 +12,6 @@ from gfe_assets.commits import release_commits
 from gfe_assets.errors import BuildError, ReleaseRefused
 from gfe_assets.hla.flatfile import length_problem, read_records
 from gfe_assets.hla.manifest import CheckResult
-from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.progress import Progress
 from gfe_assets.resources import LaunchParameters, ProgressFactory
 from gfe_assets.settings import Settings
@@ -20,12 +19,12 @@ from gfe_assets.source.fetch import fetch
 from gfe_assets.source.models import Source
 from gfe_assets.source.pinned import RawRelease, check_md5, raw_folder, read_pinned
 from gfe_assets.stages.common import (
-    OWNERS,
-    asset_tags,
     check_result,
     check_specs,
     commit_link,
     first_failure,
+    newest,
+    release_asset,
     stage,
     table,
 )
@@ -33,22 +32,21 @@ from gfe_assets.stages.needless import CONTENT_TAG, content_key, needless
 from gfe_assets.statuses import COMMIT_TAG, RELEASE_TAG, Stage, Status, mark
 
 _EVERY = 1000
+FEWEST = 0.9
+"""Fewer entries than this share of those before look like a file that was published half; corrections take away a few."""
 CHECKS = {
     "release_header": "The flat file says that it is the release of this partition (major and minor number).",
+    "record_count": "As many entries end as begin; warns when there are many fewer than at the commit before.",
     "entry_lengths": "Every entry has as many bases as its ID line says, and none is damaged.",
     "md5_list": "The files are those of md5checksum.txt; only warns, since official commits often forget to update it.",
 }
 
 
-@dg.asset(
-    partitions_def=RELEASES,
+@release_asset(
+    Stage.RAW,
     deps=[release_commits],
     output_required=False,
-    group_name="raw",
     kinds={"file"},
-    owners=OWNERS,
-    tags=asset_tags(Stage.RAW),
-    backfill_policy=ONE_RUN_EACH,
     check_specs=check_specs("raw_sequences", CHECKS, warnings=("md5_list",)),
     description="Flat file, G groups and (with alignments) MSF files of a release at one commit, pinned by their fingerprint.",
 )
@@ -83,10 +81,12 @@ def raw_sequences(
         if reason := needless(context.instance, context.run, raw, settings, content):
             mark(context.instance, context.run.run_id, Status.SKIPPED, reason=reason)
             context.log.info(reason)
-            yield from map(check_result, [header_check(raw), known_lengths(reason), md5_check(raw)])
+            yield from map(check_result, [header_check(raw), *known_entries(reason), md5_check(raw)])
             return
         context.instance.add_run_tags(context.run.run_id, {CONTENT_TAG: content})
-        checks = [header_check(raw), lengths_check(raw, settings.error_tolerance, listener), md5_check(raw)]
+        lengths = lengths_check(raw, settings.error_tolerance, listener)
+        counted = count_check(raw, int(lengths.numbers["entries"]), entries_before(context.instance, release))
+        checks = [header_check(raw), counted, lengths, md5_check(raw)]
         if failure := first_failure(checks):
             mark(context.instance, context.run.run_id, Status.EXECUTION_FAILED, reason=f"release {release}, {failure}")
         yield dg.MaterializeResult(
@@ -112,9 +112,30 @@ def header_check(raw: RawRelease) -> CheckResult:
     return CheckResult(name="release_header", passed=True, summary=f"the file of release {raw.release} says {raw.version}")
 
 
-def known_lengths(reason: str) -> CheckResult:
-    """The check of entry lengths where a run stops before it; Dagster wants a verdict of every check of a step."""
-    return CheckResult(name="entry_lengths", passed=True, summary=f"not read again: {reason}")
+def known_entries(reason: str) -> list[CheckResult]:
+    """The checks of entries where a run stops before them; Dagster wants a verdict of every check of a step."""
+    return [
+        CheckResult(name=name, passed=True, summary=f"not read again: {reason}") for name in ("record_count", "entry_lengths")
+    ]
+
+
+def entries_before(instance: dg.DagsterInstance, release: str) -> int:
+    """How many entries the release had when it was fetched last; 0 when it never was."""
+    last = newest(instance, raw_sequences, release)
+    return int(str(last.materialization.metadata["dagster/row_count"].value)) if last else 0
+
+
+def count_check(raw: RawRelease, ended: int, before: int) -> CheckResult:
+    """Compare the entries that begin (`ID`) with those that `ended` (`//`), and with how many there were `before`."""
+    begun = raw.records + raw.kir_records
+    numbers = {"entries": begun, "ended": ended, "before": before}
+    if begun != ended:
+        summary = f"{begun:,} entries begin but {ended:,} end: the file is damaged; fetch it again or wait for its correction"
+        return CheckResult(name="record_count", passed=False, summary=summary, numbers=numbers)
+    if raw.records < FEWEST * before:
+        summary = f"{raw.records:,} entries, but {before:,} at the commit before: is the file published completely?"
+        return CheckResult(name="record_count", passed=False, blocking=False, summary=summary, numbers=numbers)
+    return CheckResult(name="record_count", passed=True, summary=f"{begun:,} entries begin and end", numbers=numbers)
 
 
 def lengths_check(raw: RawRelease, tolerance: int, progress: Progress) -> CheckResult:
@@ -166,13 +187,11 @@ def pinned_release(instance: dg.DagsterInstance, settings: Settings, release: st
         BuildError: there is none, its files are gone, or they were fetched without what is asked for now.
     """
     again = f"materialize raw_sequences first (gfe-assets run {release} does)"
-    found = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=raw_sequences.key, asset_partitions=[release]), limit=1
-    ).records
-    materialization = found[0].asset_materialization if found else None
-    if materialization is None:
+    fetched = newest(instance, raw_sequences, release)
+    if fetched is None:
         raise BuildError(f"release {release} has no pinned files: {again}")
-    raw = read_pinned(raw_folder(settings.data_folder, release) / str(materialization.metadata["fingerprint"].value))
+    fingerprint = str(fetched.materialization.metadata["fingerprint"].value)
+    raw = read_pinned(raw_folder(settings.data_folder, release) / fingerprint)
     if raw is None:
         raise BuildError(f"release {release}: its pinned files in {settings.data_folder} are gone or changed: {again}")
     if (align and not raw.align) or (kir and not raw.kir):

@@ -19,15 +19,15 @@ from gfe_assets.graph.model import RELEASE
 from gfe_assets.graph.store import GraphStore
 from gfe_assets.hla import changes
 from gfe_assets.hla.csvs import read_csv
+from gfe_assets.hla.loaded import loaded_before, remember
 from gfe_assets.hla.manifest import Manifest, read_manifest
 from gfe_assets.hla.release import parse_release, sort_names
 from gfe_assets.notify import plots
 from gfe_assets.notify.models import ReleaseReport
 from gfe_assets.notify.release_report import as_html_page, as_markdown, summary
-from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.settings import Settings
 from gfe_assets.stages.build import build_lock, csv_folder
-from gfe_assets.stages.common import OWNERS, Clock, asset_tags
+from gfe_assets.stages.common import Clock, newest, release_asset
 from gfe_assets.stages.load import GRAPH_WRITER, gfe_graph, node_counts_of
 from gfe_assets.stages.validate import graph_validation
 from gfe_assets.statuses import REASON_TAG, Stage, status_of
@@ -35,14 +35,10 @@ from gfe_assets.statuses import REASON_TAG, Stage, status_of
 _LABELS = ("GFE", "IPD_Allele", "IPD_Accession", "Sequence", "Feature")
 
 
-@dg.asset(
-    partitions_def=RELEASES,
+@release_asset(
+    Stage.VALIDATE,
     deps=[graph_validation],
-    group_name="validate",
     kinds={"markdown", "html"},
-    owners=OWNERS,
-    tags=asset_tags(Stage.VALIDATE),
-    backfill_policy=ONE_RUN_EACH,
     pool=GRAPH_WRITER,
     description="One page a release: commit, counts before and after, what it changed against the release before it, checks, "
     "timings and pictures. Open `report`; the same page is an HTML file in the data folder.",
@@ -97,9 +93,23 @@ def describe(
             "run_id": load.run_id,
             "counts_before": load.before,
             "counts_after": load.after,
+            **corrected(folder.parent / "loaded", manifest, sequences),
         }
     )
     return report, draw(settings, manifest, sequences, loaded), sequences.height
+
+
+def corrected(folder: Path, manifest: Manifest, sequences: pl.DataFrame) -> dict[str, object]:
+    """What the release changed against itself as it was loaded before; keeps what it holds now, for the next time.
+
+    Raises:
+        BuildError: what is kept cannot be read or written.
+    """
+    before = loaded_before(folder, manifest)
+    remember(folder, manifest, sequences)
+    if before is None:
+        return {}
+    return {"corrected": before.commit, "correction": changes.release_changes(before.alleles, sequences)}
 
 
 class LastLoad(NamedTuple):
@@ -116,13 +126,11 @@ def last_load(instance: dg.DagsterInstance, release: str) -> LastLoad:
     Raises:
         BuildError: there is none.
     """
-    wanted = dg.AssetRecordsFilter(asset_key=gfe_graph.key, asset_partitions=[release])
-    found = instance.fetch_materializations(wanted, limit=1).records
-    load = found[0].asset_materialization if found else None
+    load = newest(instance, gfe_graph, release)
     if load is None:
         raise BuildError(f"release {release} was never loaded, so there is nothing to report: gfe-assets run {release}")
-    counts = node_counts_of(load)
-    return LastLoad(found[0].run_id, _shown(counts.before if counts else {}), _shown(counts.after if counts else {}))
+    counts = node_counts_of(load.materialization)
+    return LastLoad(load.run_id, _shown(counts.before if counts else {}), _shown(counts.after if counts else {}))
 
 
 def _shown(counts: dict[str, int]) -> dict[str, int]:

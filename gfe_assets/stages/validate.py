@@ -17,17 +17,16 @@ from gfe_assets.graph.frames import read_graph
 from gfe_assets.graph.model import EDGES, RELEASE
 from gfe_assets.graph.store import GraphStore
 from gfe_assets.hla.manifest import CheckResult, read_manifest
-from gfe_assets.partitions import ONE_RUN_EACH, RELEASES
 from gfe_assets.resources import ProgressFactory
 from gfe_assets.settings import Settings
 from gfe_assets.stages.build import build_lock, csv_folder
 from gfe_assets.stages.common import (
-    OWNERS,
-    asset_tags,
     check_result,
     check_specs,
     commit_link,
     first_failure,
+    newest,
+    release_asset,
     stage,
     table,
 )
@@ -61,14 +60,10 @@ _PASSED = {
 """What a check says when it passes, with its numbers."""
 
 
-@dg.asset(
-    partitions_def=RELEASES,
+@release_asset(
+    Stage.VALIDATE,
     deps=[gfe_graph],
-    group_name="validate",
     kinds={"graph"},
-    owners=OWNERS,
-    tags=asset_tags(Stage.VALIDATE),
-    backfill_policy=ONE_RUN_EACH,
     pool=GRAPH_WRITER,
     check_specs=check_specs("graph_validation", CHECKS),
     description="The verdict on the graph after a load: equal to the CSV files of the release, and sound as a whole.",
@@ -125,10 +120,8 @@ def validate(settings: Settings, desired: ReleaseGraph, graph: GraphStore) -> tu
 
 def counts_check(instance: dg.DagsterInstance, run_id: str, release: str) -> CheckResult:
     """Whether the load of this run took nodes away that it must not."""
-    wanted = dg.AssetRecordsFilter(asset_key=gfe_graph.key, asset_partitions=[release])
-    found = instance.fetch_materializations(wanted, limit=1).records
-    load = found[0].asset_materialization if found and found[0].run_id == run_id else None
-    counts = node_counts_of(load) if load else None
+    load = newest(instance, gfe_graph, release)
+    counts = node_counts_of(load.materialization) if load and load.run_id == run_id else None
     if counts is None:
         return CheckResult(name="counts_not_lower", passed=True, summary="this run has loaded nothing")
     checked = _worded(compare.counts_not_lower(counts.before, counts.after, new=counts.new))
