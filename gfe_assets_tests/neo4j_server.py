@@ -1,7 +1,9 @@
 """A real Neo4j Community server for tests and benchmarks, on loopback, with a folder that the caller throws away.
 
 In: an installed server (`NEO4J_HOME`), a running one with an empty database (`NEO4J_URI`, `NEO4J_USER`, `NEO4J_PASSWORD`,
-`NEO4J_DATABASE`), or, where there is neither, the official Maven artifacts. Out: what is tested.
+`NEO4J_DATABASE`), or, where there is neither, the official Maven artifacts, of the long-term version or of `NEO4J_VERSION`.
+Java is that of `JAVA_HOME`, else the one on the path: `NEO4J_VERSION=2026.08.1 JAVA_HOME=…/jdk-25 make test-slow`. Out: what is
+tested.
 
 What works without Docker and without an installation, found by trying (Neo4j 5.26.30, Java 17):
 
@@ -34,7 +36,7 @@ from types import TracebackType
 import neo4j
 from neo4j import exceptions
 
-VERSION = "5.26.30"
+VERSION = os.environ.get("NEO4J_VERSION") or "5.26.30"
 _MAIN_CLASSES = ("org.neo4j.server.Neo4jCommunity", "org.neo4j.server.CommunityEntryPoint")
 _OLDEST_JAVA = 17
 _START_SECONDS = 120
@@ -84,10 +86,17 @@ def server_jars() -> Path:
     return jars
 
 
-def _require_java() -> None:
-    java = shutil.which("java")
+def _java() -> str:
+    """The program `java`."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
     if not java:
         raise NoServer("needs a Neo4j server, and there is no java to run one; install Java 17 or 21, or set NEO4J_URI")
+    return java
+
+
+def _require_java() -> None:
+    java = _java()
     said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(\d+)', said)
     if not version or int(version[1]) < _OLDEST_JAVA:
@@ -156,7 +165,7 @@ class Neo4jServer:
         self._configure()
         main = _main_class(self._jars)
         command = [
-            "java",
+            _java(),
             *self._java_options,
             f"-Xmx{self._heap}",
             "-cp",
