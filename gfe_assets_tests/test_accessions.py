@@ -1,4 +1,4 @@
-"""The registry: numbers for ever, in SQLite and (when GFE_TEST_POSTGRES_URL names a database) in PostgreSQL."""
+"""The registry: numbers for ever, in SQLite and in PostgreSQL (where `databases.py` finds one)."""
 
 import csv
 import re
