@@ -6,7 +6,7 @@ sending (`send.py`), and how Dagster tells the facts (`stages/`).
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -114,6 +114,15 @@ class ReleaseReport(Run):
     skipped: dict[Text, dict[Text, int]] = {}
     notes: tuple[Text, ...] = ()
     created_at: datetime | None = None
+
+
+class ReleaseSize(NamedTuple):
+    """How much a release holds; `release` is the branch name."""
+
+    release: str
+    alleles: int
+    gfes: int
+    features: int
 
 
 class Message(BaseModel):

@@ -9,7 +9,6 @@ with Agg on objects of their own: no display, no state shared between threads, n
 
 import io
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -20,20 +19,12 @@ from matplotlib.ticker import MaxNLocator
 from gfe_assets.hla.features import FIVE_PRIME_UTR, INTRON, KNOWN_LOCI, THREE_PRIME_UTR, structure
 from gfe_assets.hla.release import parse_release
 from gfe_assets.hla.spelling import split_names
+from gfe_assets.notify.models import ReleaseSize
 
 DPI = 110
 _INK, _MUTED, _BAR, _ABSENT = "#1f2328", "#59636e", "#2f6db5", "#f0f1f3"
 _SHORT = {FIVE_PRIME_UTR: "5′UTR", THREE_PRIME_UTR: "3′UTR"}
 _MOST_LABELS = 16
-
-
-class ReleaseSize(NamedTuple):
-    """How much a release holds; `release` is the branch name."""
-
-    release: str
-    alleles: int
-    gfes: int
-    features: int
 
 
 def alleles_per_locus(sequences: pl.DataFrame) -> pl.DataFrame:

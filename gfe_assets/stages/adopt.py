@@ -5,26 +5,31 @@ In: the op `adopt_database`. Out: what it does (`graph/adopt.py`), how the comma
 It runs in the pool of the writer, so that it waits its turn among the loads.
 """
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
-from gfe_assets.graph.adopt import adopt
 from gfe_assets.graph.adopt_report import AdoptionReport
-from gfe_assets.graph.neo4j_errors import Address
 from gfe_assets.hla.accessions import Registry, ServiceRegistry
 from gfe_assets.resources import ProgressFactory
 from gfe_assets.settings import Settings
 from gfe_assets.stages.common import clear_failures, table
 from gfe_assets.stages.load import GRAPH_WRITER, gfe_graph
 
+if TYPE_CHECKING:  # the driver takes half a second to import, and most deployments have the embedded graph
+    from gfe_assets.graph.neo4j_errors import Address
+
 COLUMNS = ("difference", "where", "count", "examples", "action", "what becomes of it")
 
 
-def address_of(settings: Settings) -> Address:
+def address_of(settings: Settings) -> "Address":
     """The database that the settings name.
 
     Raises:
         GraphError: the address holds a user or password.
     """
+    from gfe_assets.graph.neo4j_errors import Address  # noqa: PLC0415 - as above
+
     password = settings.graph_password.get_secret_value()
     return Address(settings.graph_location, settings.graph_user, password, settings.graph_database)
 
@@ -46,6 +51,8 @@ def adopt_database(
     progress: dg.ResourceParam[ProgressFactory],
 ) -> None:
     """Adopt, and say so on the graph's page."""
+    from gfe_assets.graph.adopt import adopt  # noqa: PLC0415 - as above
+
     with clear_failures(context, settings) as clock:
         report = adopt(
             address_of(settings),

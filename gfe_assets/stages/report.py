@@ -22,8 +22,7 @@ from gfe_assets.hla.csvs import read_csv
 from gfe_assets.hla.loaded import loaded_before, remember
 from gfe_assets.hla.manifest import Manifest, read_manifest
 from gfe_assets.hla.release import parse_release, sort_names
-from gfe_assets.notify import plots
-from gfe_assets.notify.models import ReleaseReport
+from gfe_assets.notify.models import ReleaseReport, ReleaseSize
 from gfe_assets.notify.release_report import as_html_page, as_markdown, summary
 from gfe_assets.settings import Settings
 from gfe_assets.stages.build import build_lock, csv_folder
@@ -191,6 +190,8 @@ def assemble(
 
 def draw(settings: Settings, manifest: Manifest, sequences: pl.DataFrame, loaded: Iterable[str]) -> dict[str, bytes]:
     """The pictures of a release as PNG, by title."""
+    from gfe_assets.notify import plots  # noqa: PLC0415 - matplotlib takes a fifth of the start of every command and run
+
     return {
         "Alleles per locus": plots.png(plots.alleles_figure(sequences, manifest.version)),
         "Features known, by GFE position": plots.png(plots.features_figure(sequences, manifest.version)),
@@ -198,11 +199,11 @@ def draw(settings: Settings, manifest: Manifest, sequences: pl.DataFrame, loaded
     }
 
 
-def sizes(settings: Settings, loaded: Iterable[str]) -> list[plots.ReleaseSize]:
+def sizes(settings: Settings, loaded: Iterable[str]) -> list[ReleaseSize]:
     """How much each loaded release holds, of those whose manifests are there."""
     found = []
     for release in loaded:
         with suppress(BuildError):
             counts = read_manifest(csv_folder(settings, release), release).counts
-            found.append(plots.ReleaseSize(release, counts["alleles"], counts["gfes"], counts["features"]))
+            found.append(ReleaseSize(release, counts["alleles"], counts["gfes"], counts["features"]))
     return found
