@@ -228,6 +228,16 @@ def test_a_tip_that_moved_without_touching_the_content_is_not_reported(root, dat
     assert fetch(Moving(root), "390", data).superseded_by is None
 
 
+def test_the_two_contents_fetched_last_stay_pinned(root, data):
+    fetched = []
+    for number in range(4):
+        write_release(root, "390", release_files("390", {"wmda/hla_nom_g.txt": GROUPS + b"#%d\n" % number}))
+        fetched.append(fetch(FolderSource(root), "390", data).fingerprint)
+        os.utime(data / "raw" / "390" / fetched[-1], (number, number))
+    assert sorted(pinned_names(data)) == sorted(fetched[-2:])
+    assert [path.name for path in (data / "raw" / "390").iterdir() if path.name.startswith(".")] == [".lock"]
+
+
 def refusal(root, data, changes):
     write_release(root, "390", release_files("390", changes))
     with pytest.raises(ReleaseRefused) as caught:

@@ -28,6 +28,8 @@ from gfe_assets.source.pinned import UNPACKED, PinnedFile, RawRelease, content_d
 from gfe_assets.source.unpack import unpacked
 
 _PARTIAL = ".partial"
+KEPT = 2
+"""How many contents of a release stay pinned: the one fetched last, and the one before, which a build may be reading."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,16 @@ def _pin(run: _Fetch, home: Path) -> RawRelease:
         if home.exists():  # pinned once, but no longer intact
             home.rename(Path(partial) / "broken")
         folder.rename(home)
+    _forget_old(home)
     return raw.model_copy(update={"folder": home})
+
+
+def _forget_old(home: Path) -> None:
+    """Remove what was pinned of the release longest ago; unpacked, each content has up to 300 MB."""
+    pinned = [path for path in home.parent.iterdir() if not path.name.startswith(".") and path != home]
+    for old in sorted(pinned, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT - 1 :]:
+        hidden = old.rename(old.with_name(f".{old.name}{_PARTIAL}"))  # no longer pinned, however far removing it comes
+        shutil.rmtree(hidden)
 
 
 def _gather(run: _Fetch, folder: Path) -> RawRelease:
