@@ -12,6 +12,8 @@ import pytest
 from gfe_assets_tests.neo4j_server import Neo4jServer, NoServer, RunningServer
 
 if TYPE_CHECKING:
+    from gfe_assets_tests.deployment import Deployment
+    from gfe_assets_tests.github_server import GitHubServer
     from gfe_assets_tests.sites import Site
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -69,6 +71,24 @@ def loaded(site: "Site", _loaded_once: "Site") -> "Site":
     _loaded_once.copy_to(site.folder)
     site.publish("3590", site.database.evolve(seed=2, new=4, renamed=1, resequenced=1, deleted=1))
     return site
+
+
+@pytest.fixture
+def server() -> "Iterator[GitHubServer]":
+    """An empty repository as GitHub serves it."""
+    from gfe_assets_tests.github_server import GitHubServer  # noqa: PLC0415
+
+    with GitHubServer() as running:
+        yield running
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, server: "GitHubServer") -> "Iterator[Deployment]":
+    """A deployment that watches it."""
+    from gfe_assets_tests.deployment import Deployment  # noqa: PLC0415
+
+    with Deployment(tmp_path, server) as made:
+        yield made
 
 
 def _folder() -> Path:

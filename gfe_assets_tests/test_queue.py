@@ -29,12 +29,6 @@ FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagster
 
 
 @pytest.fixture
-def server() -> Iterator[GitHubServer]:
-    with GitHubServer() as running:
-        yield running
-
-
-@pytest.fixture
 def deployment(tmp_path: Path, server: GitHubServer) -> Iterator[Deployment]:
     with Deployment(tmp_path, server, poll_seconds=30) as made:
         made.configure("poll_interval_seconds: 30", "poll_interval_seconds: 2")

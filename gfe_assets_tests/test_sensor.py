@@ -1,7 +1,6 @@
 """The commit sensor, evaluated as Dagster's daemon does it, on a GitHub that speaks HTTP."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -16,18 +15,6 @@ from gfe_assets.state import Status
 from gfe_assets_tests.deployment import Deployment, TickFailed
 from gfe_assets_tests.github_server import GitHubServer
 from gfe_assets_tests.releases import release_files
-
-
-@pytest.fixture
-def server() -> Iterator[GitHubServer]:
-    with GitHubServer() as running:
-        yield running
-
-
-@pytest.fixture
-def deployment(tmp_path: Path, server: GitHubServer) -> Iterator[Deployment]:
-    with Deployment(tmp_path, server) as made:
-        yield made
 
 
 @pytest.mark.shared

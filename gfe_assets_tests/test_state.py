@@ -1,8 +1,6 @@
 """The execution state: every one of the 14 statuses through real runs, and what the records tell."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -20,19 +18,6 @@ from gfe_assets.statuses import REASON_TAG, STATUS_TAG
 from gfe_assets_tests.deployment import Deployment, publish, release_content, small_database
 from gfe_assets_tests.github_server import GitHubServer
 from gfe_assets_tests.releases import release_files
-
-
-@pytest.fixture
-def server() -> Iterator[GitHubServer]:
-    with GitHubServer() as running:
-        yield running
-
-
-@pytest.fixture
-def deployment(tmp_path: Path, server: GitHubServer) -> Iterator[Deployment]:
-    with Deployment(tmp_path, server) as made:
-        yield made
-
 
 R = dg.DagsterRunStatus
 TABLE = [

@@ -26,12 +26,6 @@ from gfe_assets_tests.releases import zipped
 
 
 @pytest.fixture
-def server() -> Iterator[GitHubServer]:
-    with GitHubServer() as running:
-        yield running
-
-
-@pytest.fixture
 def deployment(tmp_path: Path, server: GitHubServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     with Deployment(tmp_path, server) as made:
         monkeypatch.setenv("DAGSTER_HOME", str(made.home))
