@@ -5,12 +5,12 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo ui test test-slow test-all lint types bench lock clean help
+.PHONY: demo ui test test-slow test-daemon test-all lint types bench lock clean help
 
 help:
 	@echo "make demo      simulated releases, embedded graph, everything in one go"
 	@echo "make ui        the Dagster UI on http://127.0.0.1:3000, with the demo's simulated repository as the source"
-	@echo "make test      the fast tests (make test-slow: with a real Neo4j server; make test-all: all)"
+	@echo "make test      the fast tests (test-slow: with a real Neo4j server; test-daemon: with the real UI; test-all)"
 	@echo "make lint      ruff: rules and format"
 	@echo "make types     mypy --strict"
 	@echo "make bench     the benchmarks, with ../shared when it is there"
@@ -39,9 +39,13 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 test: $(VENV)/dev
 	$(PYTEST) -m "not slow"
 
-# Those with a real Neo4j server, kills and full disks; not those that drive a real `dagster dev` for minutes each.
+# Those with a real Neo4j server, kills and full disks.
 test-slow: $(VENV)/dev
 	$(PYTEST) -m "slow and not daemon"
+
+# Those that drive a real `dagster dev` and a browser, for minutes each; most of that they wait.
+test-daemon: $(VENV)/dev
+	$(PYTEST) -m daemon --override-ini cache_dir=.pytest_cache/daemon $(OPTIONS)
 
 test-all: $(VENV)/dev
 	$(PYTEST)

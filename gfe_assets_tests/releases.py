@@ -8,6 +8,8 @@ import json
 import zipfile
 from pathlib import Path
 
+from gfe_assets.source.cursor import Tick
+
 GROUPS = b"# file: hla_nom_g.txt\nA*;01:01:01:01/01:01:01:02N;01:01:01G\n"
 
 
@@ -27,6 +29,11 @@ def zipped(content: bytes, member: str = "hla.dat", level: int = 6) -> bytes:
     with zipfile.ZipFile(buffer, "w") as pack:
         pack.writestr(zipfile.ZipInfo(member), content, zipfile.ZIP_DEFLATED, level)
     return buffer.getvalue()
+
+
+def new_releases(found: Tick) -> tuple[str, ...]:
+    """The releases of a tick that the tick before did not know, in the order of its decisions."""
+    return tuple(d.branch for d in found.decisions if d.commit is not None and d.replaces is None)
 
 
 def version_of(release: str) -> str:

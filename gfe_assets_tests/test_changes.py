@@ -13,7 +13,7 @@ from gfe_assets.source.cursor import Cursor, Known, Look, Outcome
 from gfe_assets.source.folder import FolderSource
 from gfe_assets.source.models import Commit, Tip, Tips
 from gfe_assets.source.tick import tick
-from gfe_assets_tests.releases import flat_file, release_files, write_release, zipped
+from gfe_assets_tests.releases import flat_file, new_releases, release_files, write_release, zipped
 
 DAY = datetime(2024, 4, 10, 9, tzinfo=timezone.utc)
 
@@ -147,7 +147,7 @@ FIRST_TIPS = tips(("390", "a"), ("3100", "b"), ("3580", "c"), ("3590", "d"), oth
 )
 def test_the_first_tick_of_a_deployment_records_all_and_runs_what_the_setting_says(process, excluded, runs):
     found = decide(Cursor(), FIRST_TIPS, FIRST, excluded=excluded, process=process)
-    assert found.new_releases == ("390", "3100", "3580", "3590")
+    assert new_releases(found) == ("390", "3100", "3580", "3590")
     assert [decision.run_key for decision in found.runs] == runs
     waiting = [d for d in found.decisions if d.outcome is Outcome.NEW_RELEASE and not d.run_key]
     assert all(f"recorded, not run (GFE_PROCESS_EXISTING is {process})" in d.reason for d in waiting)
@@ -160,7 +160,7 @@ def test_after_the_first_tick_new_releases_and_new_content_run_whatever_that_set
     looks = {"3100": look("b2", "B2", 1), "3590": look("d2", "D", 1), "3600": look("e", "E", 1)}
     found = decide(first, now, looks, process=process)
     assert [d.run_key for d in found.runs] == ["3100:B2", "3590:D", "3600:E"]
-    assert found.new_releases == ("3600",)
+    assert new_releases(found) == ("3600",)
 
 
 def test_a_mass_rewrite_of_fifty_five_branches_is_judged_branch_by_branch_in_numeric_order():
@@ -171,7 +171,7 @@ def test_a_mass_rewrite_of_fifty_five_branches_is_judged_branch_by_branch_in_num
     found = decide(before, now, looks)
     assert [d.branch for d in found.runs] == names[4:]
     assert {d.outcome for d in found.decisions[:4]} == {Outcome.NO_TRACKED_CHANGE}
-    assert found.new_releases == ()
+    assert new_releases(found) == ()
 
 
 def test_a_listing_without_any_branch_changes_nothing_that_is_known():
@@ -220,7 +220,7 @@ def test_a_tick_over_a_folder_finds_what_changed_in_it(tmp_path):
         write_release(tmp_path, release)
     source = FolderSource(tmp_path)
     first = tick(source, Cursor())
-    assert first.new_releases == ("390", "3100", "3110")
+    assert new_releases(first) == ("390", "3100", "3110")
     assert tick(source, first.cursor) is None
     write_release(tmp_path, "390", {"hla.dat.zip": zipped(flat_file("3.9.0", 5))})
     write_release(tmp_path, "3110", {"README.md": b"no build reads this"})

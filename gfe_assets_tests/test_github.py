@@ -20,7 +20,7 @@ from gfe_assets.source.patience import Patience
 from gfe_assets.source.pinned import check_md5
 from gfe_assets.source.tick import tick
 from gfe_assets_tests.github_server import GitHubServer
-from gfe_assets_tests.releases import flat_file, release_files, write_release, zipped
+from gfe_assets_tests.releases import flat_file, new_releases, release_files, write_release, zipped
 
 QUICK = Patience(attempts=4, pause=0.001, longest_pause=0.01, max_wait=5, connect_timeout=5, read_timeout=5)
 TOKEN = "ghp_secret0123456789"
@@ -445,7 +445,7 @@ def test_a_commit_that_comes_while_a_release_is_fetched_is_reported_if_it_change
 
 def test_the_first_tick_asks_one_listing_and_two_for_each_tip_and_the_second_one_304(source, server):
     first = tick(source, Cursor())
-    assert first.new_releases == ("390", "3100")
+    assert new_releases(first) == ("390", "3100")
     assert first.runs == ()
     assert len(server.asked("/branches")) == 1
     assert len(server.asked("/commits/")) == len(server.asked("/git/trees/")) == 2
@@ -481,7 +481,7 @@ def test_a_tick_that_fails_in_the_middle_decides_nothing_and_the_next_one_goes_o
         tick(source, Cursor())
     server._faults.clear()
     server.forget()
-    assert tick(source, Cursor()).new_releases == ("390", "3100")
+    assert new_releases(tick(source, Cursor())) == ("390", "3100")
     assert not server.asked(server.branches["390"])
 
 
@@ -491,9 +491,9 @@ def test_the_real_repository_gives_59_releases_in_numeric_order(shared, connect)
         server.load_payloads(shared / "github_api")
         source = connect(server)
         found = tick(source, Cursor())
-        assert len(found.new_releases) == 59
-        assert list(found.new_releases[:11]) == [*(f"3{minor}0" for minor in range(10)), "3100"]
-        assert found.new_releases[-1] == "3580"
+        assert len(new_releases(found)) == 59
+        assert list(new_releases(found)[:11]) == [*(f"3{minor}0" for minor in range(10)), "3100"]
+        assert new_releases(found)[-1] == "3580"
         assert [d.branch for d in found.decisions if d.outcome is Outcome.NOT_A_RELEASE] == ["Latest", "testing"]
         assert len(server.asked("/branches")) == 1
         assert len(server.asked("/commits/")) == len(server.asked("/git/trees/")) == 59

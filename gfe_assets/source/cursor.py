@@ -113,8 +113,3 @@ class Tick(BaseModel):
     def runs(self) -> tuple[Decision, ...]:
         """The decisions that ask for a run, oldest release first."""
         return tuple(decision for decision in self.decisions if decision.run_key)
-
-    @property
-    def new_releases(self) -> tuple[str, ...]:
-        """Releases that the last cursor did not know, in numeric order: the partitions to make."""
-        return tuple(d.branch for d in self.decisions if d.commit is not None and d.replaces is None)

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gfe_assets.hla.release import parse_release
 from gfe_assets.source.models import ALIGNMENTS_FOLDER, FLAT_FILES, GROUPS_FILE, KIR_FILES, MD5_FILE, Commit
 
 MANIFEST = "manifest.json"
@@ -76,11 +75,6 @@ class RawRelease(BaseModel):
         return self.folder / UNPACKED
 
     @property
-    def flat_file_sha256(self) -> str:
-        """SHA-256 of the unpacked flat file."""
-        return next(file.kept_sha256 for file in self.files if file.kept == UNPACKED)
-
-    @property
     def groups_file(self) -> Path:
         """`wmda/hla_nom_g.txt`."""
         return self.folder / GROUPS_FILE
@@ -128,12 +122,6 @@ def read_pinned(folder: Path) -> RawRelease | None:
     if any(not _has_size(folder / file.kept, file.kept_size) for file in raw.files):
         return None
     return raw.model_copy(update={"folder": folder, "reused": True})
-
-
-def pinned_releases(data_folder: Path, release: str | None = None) -> list[RawRelease]:
-    """All intact pinned releases (of one release), in release order, oldest commit first."""
-    found = [read_pinned(path.parent) for path in (data_folder / "raw").glob(f"{release or '*'}/*/{MANIFEST}")]
-    return sorted((raw for raw in found if raw), key=lambda raw: (parse_release(raw.release), raw.commit.date))
 
 
 class Md5Mismatch(NamedTuple):
