@@ -1,6 +1,6 @@
 """Backups and restores of the command line: runs in the foreground, like those of releases.
 
-In: making and restoring a backup as a run of its job, and backups around a batch of loads. Out: the jobs (`stages/backup.py`),
+In: making and restoring a backup as a run of its job, and one after a batch of loads. Out: the jobs (`stages/backup.py`),
 printing (`cli.py`).
 """
 
@@ -15,7 +15,7 @@ from gfe_assets.definitions import build_defs
 from gfe_assets.errors import BackupError
 from gfe_assets.facts import read_facts
 from gfe_assets.foreground import run_in_foreground
-from gfe_assets.graph.backup import is_empty
+from gfe_assets.graph.backup import is_backed_up
 from gfe_assets.graph.backup_folder import find_backup
 from gfe_assets.graph.backup_format import BackupManifest, read_manifest
 from gfe_assets.graph.open import open_store
@@ -23,6 +23,7 @@ from gfe_assets.graph.restore import Restored
 from gfe_assets.home import open_instance
 from gfe_assets.progress import Progress
 from gfe_assets.settings import Settings
+from gfe_assets.stages.backup import AFTER_LOADS, backup_config
 
 
 def make_backup(settings: Settings, listener: Progress, reason: str) -> BackupManifest:
@@ -54,31 +55,27 @@ def restore_backup(settings: Settings, listener: Progress, name: str, *, replace
 
 
 @contextmanager
-def backups_around(
+def backup_after(
     instance: dg.DagsterInstance, definitions: dg.Definitions, settings: Settings, *, loads: bool
 ) -> Iterator[None]:
-    """Back up before and after a batch of loads, where GFE_BACKUP_AROUND_LOADS asks for it; an empty graph is not backed up.
+    """Back up after a batch of loads, where GFE_BACKUP_AROUND_LOADS asks for it and they have changed anything.
+
+    The backup before is the first load's affair (`stages/load.py`): most often it is the one after the batch before.
 
     Raises:
-        BackupError: a backup failed: nothing is loaded without the one before.
+        BackupError: the backup failed.
     """
-
-    def back_up(reason: str) -> None:
-        if not (loads and settings.backup_around_loads):
-            return
-        with open_store(settings).reader() as reader:
-            empty = is_empty(reader)
-        if not empty:
-            _back_up(instance, definitions, settings, reason)
-
-    back_up("before loads")
     yield
-    back_up("after loads")
+    if not (loads and settings.backup_around_loads):
+        return
+    with open_store(settings).reader() as reader:
+        backed_up = is_backed_up(settings.backups_folder, reader)
+    if not backed_up:
+        _back_up(instance, definitions, settings, AFTER_LOADS)
 
 
 def _back_up(instance: dg.DagsterInstance, definitions: dg.Definitions, settings: Settings, reason: str) -> BackupManifest:
-    config = {"ops": {"graph_backup": {"config": {"reason": reason}}}}
-    result = run_in_foreground(instance, definitions, "backup_job", config=config)
+    result = run_in_foreground(instance, definitions, "backup_job", config=backup_config(reason))
     facts = read_facts(instance, result.run_id)
     if not result.success:
         raise BackupError(_cause(instance, settings, result.run_id))

@@ -14,7 +14,7 @@ from gfe_assets.jobs import JOBS
 from gfe_assets.overview import execution_state
 from gfe_assets.resources import bind
 from gfe_assets.schedules import daily_backup
-from gfe_assets.sensors import commit_sensor, state_sensor
+from gfe_assets.sensors import backup_sensor, commit_sensor, state_sensor
 from gfe_assets.settings import Settings
 from gfe_assets.stages.backup import graph_backup
 from gfe_assets.stages.build import gfe_csvs
@@ -41,7 +41,13 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
             ]
         ),
         jobs=JOBS,
-        sensors=[commit_sensor(settings.poll_seconds), state_sensor(), *alert_sensors(settings), watchdog(settings)],
+        sensors=[
+            commit_sensor(settings.poll_seconds),
+            state_sensor(),
+            backup_sensor(settings),
+            *alert_sensors(settings),
+            watchdog(settings),
+        ],
         schedules=[daily_backup(settings.backup_cron)],
         resources={**bind(settings), **overrides},
         executor=dg.in_process_executor,  # of runs that the UI makes of single assets; as the jobs do

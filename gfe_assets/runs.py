@@ -5,6 +5,7 @@ Dagster's daemon starts; how things are printed (`cli.py`).
 """
 
 import logging
+import uuid
 from collections.abc import Callable, Sequence
 from logging import Logger
 from typing import Any
@@ -13,7 +14,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from gfe_assets.alerts import alert, alert_forgotten
-from gfe_assets.backups import backups_around
+from gfe_assets.backups import backup_after
 from gfe_assets.definitions import build_defs
 from gfe_assets.facts import read_facts
 from gfe_assets.failures import failure_of
@@ -24,6 +25,7 @@ from gfe_assets.partitions import add_releases
 from gfe_assets.progress import Progress
 from gfe_assets.settings import Settings
 from gfe_assets.source.open import open_source
+from gfe_assets.stages.secure import BATCH_TAG
 from gfe_assets.state import COMMIT_TAG, REASON_TAG, RELEASE_TAG, Status, status_of
 
 _log = logging.getLogger(__name__)
@@ -98,7 +100,7 @@ def run_releases(
         Interrupted: somebody asked the process to stop; later releases are not run.
         ReleaseNameError: a text is no release.
         ReleaseNotFound: the source does not have one of them; nothing is run then.
-        BackupError: a backup before or after them was asked for and failed; without the one before nothing is run.
+        BackupError: a backup after them was asked for and failed; without the one before nothing is loaded.
     """
     names = [release.name for release in sorted({parse_release(text) for text in releases})]
     source = open_source(settings)
@@ -109,10 +111,12 @@ def run_releases(
         return listener
 
     definitions = build_defs(settings, progress=progress)
-    with open_instance(settings) as instance, backups_around(instance, definitions, settings, loads=job != "build_job"):
+    tags = {BATCH_TAG: str(uuid.uuid4())}
+    with open_instance(settings) as instance, backup_after(instance, definitions, settings, loads=job != "build_job"):
         alert_forgotten(instance, settings)
         return [
-            run_release(instance, settings, definitions, name, job=job, parameters=parameters, ended=ended) for name in names
+            run_release(instance, settings, definitions, name, job=job, parameters=parameters, tags=tags, ended=ended)
+            for name in names
         ]
 
 

@@ -7,6 +7,7 @@ import dagster as dg
 
 from gfe_assets.errors import SettingsError
 from gfe_assets.jobs import backup_job
+from gfe_assets.stages.backup import backup_config
 
 
 def daily_backup(cron: str) -> dg.ScheduleDefinition:
@@ -21,7 +22,7 @@ def daily_backup(cron: str) -> dg.ScheduleDefinition:
             job=backup_job,
             cron_schedule=cron,
             execution_timezone="UTC",
-            run_config={"ops": {"graph_backup": {"config": {"reason": "daily"}}}},
+            run_config=backup_config("daily"),
             default_status=dg.DefaultScheduleStatus.STOPPED,
             description="Backs up the graph and the accession registry every day and keeps the newest backups.",
         )

@@ -1,4 +1,4 @@
-"""The sensors that keep the deployment up to date: new commits come in, and what became of runs is shown.
+"""The sensors that keep the deployment up to date: new commits come in, what became of runs is shown, and loads are backed up.
 
 In: one tick of each as a Dagster sensor. Out: looking and deciding (`source/tick.py`), what is recorded (`commits.py`),
 what the states are (`state.py`). The commit sensor never downloads data.
@@ -7,19 +7,23 @@ what the states are (`state.py`). The commit sensor never downloads data.
 from datetime import datetime, timezone
 
 import dagster as dg
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus  # no public way to ask for backfills
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from gfe_assets.commits import SENSOR_NAME, call_off_replaced, newest_cursor, observations, run_tags, summary
 from gfe_assets.errors import SourceUnavailable
-from gfe_assets.hla.release import sort_names
+from gfe_assets.hla.release import is_release, sort_names
 from gfe_assets.home import fail_dead_runs
-from gfe_assets.jobs import release_job
+from gfe_assets.jobs import backup_job, release_job
 from gfe_assets.overview import overview_event
 from gfe_assets.partitions import RELEASES
 from gfe_assets.settings import Settings
 from gfe_assets.source.cursor import Tick
 from gfe_assets.source.models import Source
 from gfe_assets.source.tick import tick
-from gfe_assets.statuses import settle_all
+from gfe_assets.stages.backup import AFTER_LOADS, backup_config, graph_backup
+from gfe_assets.stages.load import gfe_graph
+from gfe_assets.statuses import release_of, settle_all
 
 STATE_SENSOR = "execution_states"
 UNDECIDED = "nothing was decided"
@@ -107,3 +111,45 @@ def state_sensor() -> dg.SensorDefinition:
         )
 
     return execution_states
+
+
+def backup_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor that backs up after a batch of loads; on from the start where GFE_BACKUP_AROUND_LOADS asks for it."""
+    on = dg.DefaultSensorStatus.RUNNING if settings.backup_around_loads else dg.DefaultSensorStatus.STOPPED
+
+    @dg.sensor(
+        name="backup_after_loads",
+        job=backup_job,
+        minimum_interval_seconds=_STATE_SECONDS,
+        default_status=on,
+        description="Backs up the graph and the accession registry when the last of the runs that load has ended, if it has "
+        "changed since the newest backup (GFE_BACKUP_AROUND_LOADS).",
+    )
+    def backup_after_loads(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if busy := _loading(context.instance):
+            return dg.SkipReason(f"{busy}; the backup waits for its end")
+        load = _newest_change(context.instance)
+        backups = context.instance.fetch_materializations(graph_backup.key, limit=1).records
+        if load is None or (backups and backups[0].timestamp > load.timestamp):
+            return dg.SkipReason("nothing was loaded since the newest backup")
+        return dg.RunRequest(run_key=f"after-loads:{load.run_id}", run_config=backup_config(AFTER_LOADS))
+
+    return backup_after_loads
+
+
+def _loading(instance: dg.DagsterInstance) -> str:
+    """What may load yet, in words; empty when nothing does. Between two runs of a backfill none may be there."""
+    if instance.get_backfills(BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED]), limit=1):
+        return "a backfill is going on"
+    runs = instance.get_runs(dg.RunsFilter(statuses=list(NOT_FINISHED_STATUSES)))
+    releases = sort_names({name for run in runs if is_release(name := release_of(run.tags))})
+    return f"runs of {', '.join(releases)} have not ended" if releases else ""
+
+
+def _newest_change(instance: dg.DagsterInstance) -> dg.EventLogRecord | None:
+    """The newest load that changed the graph, of the newest hundred."""
+    for record in instance.fetch_materializations(gfe_graph.key, limit=100).records:
+        load = record.asset_materialization
+        if load and not load.metadata["unchanged"].value:
+            return record
+    return None

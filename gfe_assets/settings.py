@@ -51,7 +51,8 @@ class Settings(BaseSettings):
     )
     backups_kept: int = Field(14, ge=1, description="How many sound backups are kept; older ones are removed after a new one")
     backup_around_loads: bool = Field(
-        False, description="Back up before the first and after the last load of `gfe-assets run` and `gfe-assets sync`"
+        False,
+        description="Back up before the first and after the last of a batch of loads, unless a backup holds the graph already",
     )
     backup_cron: str = Field("0 2 * * *", description="When the schedule of daily backups runs, in UTC, as five cron fields")
     poll_seconds: int = Field(3600, ge=30, description="How often the commit sensor looks for new commits")

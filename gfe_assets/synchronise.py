@@ -9,6 +9,7 @@ was tried three times, is not run again. One `sync` at a time.
 """
 
 import json
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -16,7 +17,7 @@ from typing import get_args
 import dagster as dg
 
 from gfe_assets.alerts import alert_forgotten
-from gfe_assets.backups import backups_around
+from gfe_assets.backups import backup_after
 from gfe_assets.commits import (
     RUN_KEY_TAG,
     call_off_replaced,
@@ -37,6 +38,7 @@ from gfe_assets.source.changes import Process
 from gfe_assets.source.cursor import Decision, Tick
 from gfe_assets.source.open import open_source
 from gfe_assets.source.tick import tick
+from gfe_assets.stages.secure import BATCH_TAG
 
 _PENDING_KEY = "gfe_assets/sync_pending"
 _ATTEMPTS = 3
@@ -72,7 +74,7 @@ def synchronise(
         Busy: another `sync` is under way.
         SourceUnavailable: the source does not answer; nothing is recorded.
         Interrupted: somebody asked the process to stop; the next `sync` goes on.
-        BackupError: a backup around the loads was asked for and failed.
+        BackupError: the backup after the loads was asked for and failed.
     """
     with (
         open_instance(settings) as instance,
@@ -109,11 +111,12 @@ def _run_pending(
 ) -> list[RunOutcome]:
     definitions = build_defs(settings, progress=lambda _: listener)
     outcomes = []
-    with backups_around(instance, definitions, settings, loads=bool(_pending(instance))):
+    batch = {BATCH_TAG: str(uuid.uuid4())}
+    with backup_after(instance, definitions, settings, loads=bool(_pending(instance))):
         while waiting := _pending(instance):
             decision = waiting[0]
             if _is_to_run(instance, str(decision.run_key)):
-                tags = {**run_tags(decision), RUN_KEY_TAG: str(decision.run_key)}
+                tags = {**run_tags(decision), **batch, RUN_KEY_TAG: str(decision.run_key)}
                 outcomes.append(run_release(instance, settings, definitions, decision.branch, tags=tags, ended=ended))
             _keep_pending(instance, waiting[1:])
     return outcomes

@@ -7,14 +7,14 @@ One label or type is in memory at a time; the largest are the sequences, 160 MB 
 the graph, so that it knows every accession that the graph uses.
 """
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import polars as pl
 
 from gfe_assets import __version__
 from gfe_assets.errors import BackupError
-from gfe_assets.graph.backup_folder import new_backup, prune
+from gfe_assets.graph.backup_folder import new_backup, newest_of, prune
 from gfe_assets.graph.backup_format import ACCESSIONS, PARTS, BackupFile, BackupManifest, described, file_name, write_manifest
 from gfe_assets.graph.frames import ENDS, edge_schema, node_schema, shaped
 from gfe_assets.graph.model import EDGES, GFE, NODES, RELEASE, Edge, Node
@@ -81,6 +81,44 @@ def write_backup(
         )
         write_manifest(new.folder, manifest)
     return manifest
+
+
+def back_up_before(
+    root: Path,
+    reader: GraphReader,
+    location: str,
+    registry: Registry,
+    *,
+    reason: str,
+    keep: int,
+    wait: float,
+    progress: Progress,
+) -> BackupManifest | None:
+    """Back up a graph that is about to be changed, while the caller holds its lock; None where there is nothing to do.
+
+    Raises:
+        as `back_up`.
+    """
+    if is_backed_up(root, reader):
+        return None
+    manifest = write_backup(root, reader, location, registry, reason=reason, wait=wait, progress=progress)
+    prune(root, keep)
+    return manifest
+
+
+def is_backed_up(root: Path, reader: GraphReader) -> bool:
+    """Whether an intact backup holds the graph as it is, as far as its `Release` nodes tell: a load renews `loaded_at`.
+
+    There is nothing to save of an empty graph, nor of one that a killed load left half: what was before that load is
+    backed up, or never was.
+    """
+    releases = reader.read_nodes(RELEASE, ["name", "loaded_at", "complete"])
+    if is_empty(reader) or not releases.get_column("complete").fill_null(False).all():
+        return True
+    names = sort_names(releases.get_column("name").to_list())
+    loaded = [datetime.fromisoformat(text) for text in releases.get_column("loaded_at").drop_nulls()]
+    # `loaded_at` has no fractions and is the moment at which a load begins to write
+    return bool(loaded) and newest_of(root, names, max(loaded) + timedelta(seconds=1)) is not None
 
 
 def is_empty(reader: GraphReader) -> bool:

@@ -10,8 +10,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,6 +68,20 @@ class NewBackup(NamedTuple):
 def list_backups(root: Path) -> list[BackupState]:
     """All backups, oldest first, each checked byte by byte."""
     return sorted((_state(path) for path in _folders(root)), key=_moment)
+
+
+def newest_of(root: Path, releases: Sequence[str], since: datetime) -> Path | None:
+    """The newest intact backup that was made at `since` (UTC) or later and holds these releases, in release order."""
+    found = []
+    for path in _folders(root):
+        with suppress(BackupError):  # damaged: it counts for nothing
+            found.append((read_manifest(path), path))
+    for manifest, path in sorted(found, key=lambda pair: pair[0].created_at, reverse=True):
+        if manifest.created_at >= since and manifest.releases == tuple(releases):
+            with suppress(BackupError):
+                verify(path, manifest)
+                return path
+    return None
 
 
 def find_backup(root: Path, name: str) -> Path:

@@ -5,6 +5,8 @@ In: the asset `graph_backup`, the op `restore_graph`. Out: what a backup is and 
 Both run in the pool of the writer, so that they wait their turn among the loads.
 """
 
+from typing import Any
+
 import dagster as dg
 from pydantic import Field
 
@@ -18,6 +20,14 @@ from gfe_assets.settings import Settings
 from gfe_assets.stages.common import OWNERS, asset_tags, clear_failures, table
 from gfe_assets.stages.load import GRAPH_WRITER, gfe_graph
 from gfe_assets.statuses import Stage
+
+AFTER_LOADS = "after loads"
+"""The reason of a backup that is made when a batch of loads has come to its end."""
+
+
+def backup_config(reason: str) -> dict[str, Any]:
+    """The configuration of a run of `backup_job`."""
+    return {"ops": {"graph_backup": {"config": {"reason": reason}}}}
 
 
 class BackupConfig(dg.Config):

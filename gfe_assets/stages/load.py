@@ -16,6 +16,7 @@ from gfe_assets.graph.integrity import node_counts
 from gfe_assets.graph.model import RELEASE
 from gfe_assets.graph.store import Changes, GraphReader, GraphStore
 from gfe_assets.graph.sync import plan
+from gfe_assets.hla.accessions import Registry, ServiceRegistry
 from gfe_assets.hla.csvs import read_csv
 from gfe_assets.hla.manifest import Manifest, read_manifest, verify_files
 from gfe_assets.progress import Progress
@@ -23,6 +24,7 @@ from gfe_assets.resources import ProgressFactory
 from gfe_assets.settings import Settings
 from gfe_assets.stages.build import build_lock, csv_folder, gfe_csvs
 from gfe_assets.stages.common import commit_link, release_asset, stage
+from gfe_assets.stages.secure import backup_before
 from gfe_assets.statuses import CHANGE_KINDS, COMMIT_TAG, RELEASE_TAG, Stage, Status, mark, summed_up
 
 GRAPH_WRITER = "graph_writer"
@@ -44,6 +46,7 @@ def gfe_graph(
     context: dg.AssetExecutionContext,
     settings: dg.ResourceParam[Settings],
     graph: dg.ResourceParam[GraphStore],
+    registry: dg.ResourceParam[Registry | ServiceRegistry],
     progress: dg.ResourceParam[ProgressFactory],
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Load the partition's CSV files."""
@@ -52,7 +55,9 @@ def gfe_graph(
         with build_lock(settings, release, "load", shared=True):
             manifest = loadable(settings, release)
             context.instance.add_run_tags(context.run.run_id, {RELEASE_TAG: release, COMMIT_TAG: manifest.commit.sha})
-            loaded = load_release(settings, manifest, graph, progress(context.log))
+            listener = progress(context.log)
+            secure = backup_before(context, settings, graph, registry, listener)
+            loaded = load_release(settings, manifest, graph, listener, secure)
         changes = loaded.changes
         mark(context.instance, context.run.run_id, Status.LOAD_COMPLETE, changes=changes.counts)
         yield dg.MaterializeResult(
@@ -136,13 +141,24 @@ class Loaded(NamedTuple):
     new: bool
 
 
-def load_release(settings: Settings, manifest: Manifest, graph: GraphStore, progress: Progress) -> Loaded:
-    """Make the graph equal to a build; one writer at a time, and nodes are counted while nobody else can write."""
+def load_release(
+    settings: Settings,
+    manifest: Manifest,
+    graph: GraphStore,
+    progress: Progress,
+    secure: Callable[[GraphReader], None] = lambda _: None,
+) -> Loaded:
+    """Make the graph equal to a build; one writer at a time, and nodes are counted while nobody else can write.
+
+    `secure` is called with the graph as it is before anything is changed, unless nothing will be.
+    """
     with graph.writing(f"load of release {manifest.release}", settings.graph_wait_seconds):
         with graph.reader() as reader:
             new = manifest.release not in reader.read_nodes(RELEASE, ["name"])["name"]
             before = node_counts(reader)
             changes = plan(wanted_graph(settings, manifest), reader, _older(settings, reader))
+            if not changes.empty:
+                secure(reader)
         if changes.empty:
             return Loaded(changes, before, before, new)
         graph.apply(changes, progress)
