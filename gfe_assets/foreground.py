@@ -4,6 +4,7 @@ In: a job and what it is launched with. Out: preparing the instance (`home.py`),
 `backups.py`).
 """
 
+import logging
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from gfe_assets.locks import locked
 from gfe_assets.state import Status, mark
 
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
+_SKIPS = "dagster._core.execution.plan.active"
+"""The module that warns, past a run's own log, of every check of a stage that is skipped on purpose."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -43,6 +46,7 @@ def run_in_foreground(
         Interrupted: somebody asked the process to stop.
         SettingsError: Dagster's storage cannot be written any more; the next command will find the run dead.
     """
+    logging.getLogger(_SKIPS).setLevel(logging.ERROR)
     run_id = str(uuid.uuid4())
     lock = foreground_lock(instance, run_id)
     with interrupts() as interrupted, locked(lock, f"run {run_id}", 0):

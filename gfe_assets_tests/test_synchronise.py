@@ -46,7 +46,11 @@ def differences_from_a_clean_load(
 
 
 def test_a_corrective_commit_runs_once_and_what_changes_nothing_is_skipped(
-    deployment: Deployment, server: GitHubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment,
+    server: GitHubServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ):
     database = small_database()
     first = publish(server, "390", database)
@@ -76,6 +80,7 @@ def test_a_corrective_commit_runs_once_and_what_changes_nothing_is_skipped(
     assert [(outcome.commit_sha, outcome.status) for outcome in outcomes] == [(again, Status.SKIPPED)], outcomes
     assert f"commit {again[:10]} holds the same content as {correction[:10]}, which is loaded" in outcomes[0].reason
     assert outcomes[0].seconds == {}
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []  # which people would see on a terminal
     after = {path: path.stat().st_mtime_ns for name in ("data", "graph") for path in (data / name).rglob("*") if path.is_file()}
     assert after == before
 
