@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from gfe_assets.graph.backup_folder import list_backups
 from gfe_assets.graph.compare import same_graph
 from gfe_assets.graph.open import open_store
 from gfe_assets.hla.accessions import open_registry
@@ -62,12 +63,13 @@ def served(tmp_path: Path, numeric: Site) -> Iterator[tuple[Ui, Site]]:
     with site.instance() as instance:
         for name in ("3110", "390", "3120", "3100"):
             add_releases(instance, [name])
-    with running_ui(tmp_path) as ui:
+    with running_ui(tmp_path, GFE_BACKUP_AROUND_LOADS="true") as ui:
         yield ui, site
 
 
 def statuses(runs: list[dict[str, Any]]) -> dict[str, str]:
-    return {run["tags"]["gfe/release"]: run["tags"]["gfe/status"] for run in runs}
+    """Release → status; a backup is of no release."""
+    return {run["tags"]["gfe/release"]: run["tags"]["gfe/status"] for run in runs if "gfe/release" in run["tags"]}
 
 
 def test_the_command_line_runs_releases_in_numeric_order_however_they_are_named(numeric: Site, tmp_path: Path):
@@ -82,7 +84,7 @@ def test_the_command_line_runs_releases_in_numeric_order_however_they_are_named(
 def test_a_scrambled_backfill_gives_the_same_graph_and_the_same_accessions(
     served: tuple[Ui, Site], numeric: Site, job: str | None
 ):
-    """Of assets (as the asset graph launches it) and of a job (as its page does); builds go side by side."""
+    """Of assets (as the asset graph launches it) and of a job (as its page does); builds go side by side; a backup follows."""
     ui, site = served
     ui.backfill(["3120", "390", "3110", "3100"], job=job)
     runs = ui.finished_runs(len(NAMES))
@@ -91,6 +93,9 @@ def test_a_scrambled_backfill_gives_the_same_graph_and_the_same_accessions(
     with open_store(site.settings).reader() as reader:
         rows = reader.query("MATCH (:GFE)-[e:HAS_IPD_ALLELE]->(:IPD_Allele) RETURN e.releases").rows
     assert {name for (names,) in rows for name in names} == set(NAMES)
+    ui.wait("a backup", lambda: list_backups(site.settings.backups_folder))
+    [backup] = list_backups(site.settings.backups_folder)
+    assert (backup.record()["reason"], backup.record()["releases"]) == ("after loads", list(NAMES))
 
 
 def test_a_backfill_is_gone_on_with_after_what_it_has_done(served: tuple[Ui, Site]):
