@@ -45,7 +45,7 @@ test-slow: $(VENV)/dev
 
 # Those that drive a real `dagster dev` and a browser, for minutes each; most of that they wait.
 test-daemon: $(VENV)/dev
-	$(PYTEST) -m daemon --override-ini cache_dir=.pytest_cache/daemon $(OPTIONS)
+	$(PYTEST) -m daemon $(TESTS)
 
 test-all: $(VENV)/dev
 	$(PYTEST)
