@@ -265,13 +265,13 @@ def test_loads_killed_anywhere_are_repaired_by_the_next_load(history: list[tuple
 
 @pytest.mark.slow
 @given(HISTORIES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_many_more_histories(history: list[Version]) -> None:
     check_history(history)
 
 
 @pytest.mark.slow
 @given(BROKEN_HISTORIES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_many_more_broken_histories(history: list[tuple[Version, int | None, int]]) -> None:
     check_broken_history(history)
