@@ -15,7 +15,7 @@ from gfe_assets.definitions import build_defs
 from gfe_assets.errors import BackupError
 from gfe_assets.facts import read_facts
 from gfe_assets.foreground import run_in_foreground
-from gfe_assets.graph.backup import is_backed_up
+from gfe_assets.graph.backup import needs_backup
 from gfe_assets.graph.backup_folder import find_backup
 from gfe_assets.graph.backup_format import BackupManifest, read_manifest
 from gfe_assets.graph.open import open_store
@@ -60,7 +60,7 @@ def backup_after(
 ) -> Iterator[None]:
     """Back up after a batch of loads, where GFE_BACKUP_AROUND_LOADS asks for it and they have changed anything.
 
-    The backup before is the first load's affair (`stages/load.py`): most often it is the one after the batch before.
+    The backup before is the first load's affair (`stages/secure.py`): most often it is the one after the batch before.
 
     Raises:
         BackupError: the backup failed.
@@ -69,8 +69,8 @@ def backup_after(
     if not (loads and settings.backup_around_loads):
         return
     with open_store(settings).reader() as reader:
-        backed_up = is_backed_up(settings.backups_folder, reader)
-    if not backed_up:
+        needed = needs_backup(settings.backups_folder, reader)
+    if needed:
         _back_up(instance, definitions, settings, AFTER_LOADS)
 
 

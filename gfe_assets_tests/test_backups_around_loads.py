@@ -1,15 +1,19 @@
 """GFE_BACKUP_AROUND_LOADS: one backup before a batch of loads and one after it, and none that is needless."""
 
 import time
+from collections.abc import Sequence
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from gfe_assets.definitions import build_defs
 from gfe_assets.errors import BackupError
-from gfe_assets.graph.backup import is_backed_up
+from gfe_assets.graph.backup import needs_backup
 from gfe_assets.graph.backup_folder import list_backups
+from gfe_assets.graph.model import Node
 from gfe_assets.graph.open import open_store
+from gfe_assets.graph.store import GraphReader
 from gfe_assets_tests.sites import Site
 
 
@@ -55,20 +59,25 @@ def test_nothing_is_loaded_when_the_backup_before_it_cannot_be_made(around: Site
     assert around.graph_digest() == before
 
 
-def test_a_graph_that_a_killed_load_left_half_is_no_backup_s_business(around: Site):
-    class Half:
-        """The graph with its release not complete."""
+class Altered:
+    """A graph as it is, but for what its `Release` nodes say."""
 
-        def __init__(self, reader: object) -> None:
-            self._reader = reader
+    def __init__(self, reader: GraphReader, **values: object) -> None:
+        self._reader, self._values = reader, values
 
-        def read_nodes(self, node: object, columns: list[str]) -> object:
-            frame = self._reader.read_nodes(node, columns)
-            return frame.with_columns(complete=False) if "complete" in columns else frame
+    def read_nodes(self, node: Node, columns: Sequence[str]) -> pl.DataFrame:
+        frame = self._reader.read_nodes(node, columns)
+        return frame.with_columns(
+            pl.lit(value, frame.schema[name]).alias(name) for name, value in self._values.items() if name in columns
+        )
 
+
+def test_a_graph_that_a_killed_load_left_half_needs_no_backup_and_an_adopted_one_does(around: Site):
+    folder = around.settings.backups_folder
     with open_store(around.settings).reader() as reader:
-        assert not is_backed_up(around.settings.backups_folder, reader)
-        assert is_backed_up(around.settings.backups_folder, Half(reader))
+        assert needs_backup(folder, reader)
+        assert not needs_backup(folder, Altered(reader, complete=False))
+        assert needs_backup(folder, Altered(reader, complete=False, loaded_at=None))
 
 
 def test_the_sensor_asks_for_one_backup_when_the_last_run_has_ended(around: Site):

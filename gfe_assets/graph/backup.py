@@ -99,26 +99,27 @@ def back_up_before(
     Raises:
         as `back_up`.
     """
-    if is_backed_up(root, reader):
+    if not needs_backup(root, reader):
         return None
     manifest = write_backup(root, reader, location, registry, reason=reason, wait=wait, progress=progress)
     prune(root, keep)
     return manifest
 
 
-def is_backed_up(root: Path, reader: GraphReader) -> bool:
-    """Whether an intact backup holds the graph as it is, as far as its `Release` nodes tell: a load renews `loaded_at`.
+def needs_backup(root: Path, reader: GraphReader) -> bool:
+    """Whether no intact backup holds the graph as it is, as far as its `Release` nodes tell: a load renews `loaded_at`.
 
     There is nothing to save of an empty graph, nor of one that a killed load left half: what was before that load is
-    backed up, or never was.
+    backed up, or never was. (Releases of an adopted graph are not complete either, but were never loaded.)
     """
     releases = reader.read_nodes(RELEASE, ["name", "loaded_at", "complete"])
-    if is_empty(reader) or not releases.get_column("complete").fill_null(False).all():
-        return True
+    half = releases.filter(pl.col("loaded_at").is_not_null() & ~pl.col("complete").fill_null(False))
+    if is_empty(reader) or len(half):
+        return False
     names = sort_names(releases.get_column("name").to_list())
     loaded = [datetime.fromisoformat(text) for text in releases.get_column("loaded_at").drop_nulls()]
     # `loaded_at` has no fractions and is the moment at which a load begins to write
-    return bool(loaded) and newest_of(root, names, max(loaded) + timedelta(seconds=1)) is not None
+    return not loaded or newest_of(root, names, max(loaded) + timedelta(seconds=1)) is None
 
 
 def is_empty(reader: GraphReader) -> bool:
