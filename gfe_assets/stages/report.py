@@ -49,8 +49,10 @@ def release_report(
     clock, release = Clock(), context.partition_key
     try:
         with build_lock(settings, release, "report", shared=True):
-            report, pictures, alleles = describe(context.instance, settings, graph, release)
+            manifest, sequences = built(settings, release)
+            report, pictures = describe(context.instance, settings, graph, manifest, sequences)
         page = write_page(settings, release, as_html_page(report, pictures))
+        remember(loaded_folder(settings, release), manifest, sequences)
     except GfeError as error:
         reason = f"{error} (only the report is missing: the graph holds what the checks say)"
         context.instance.add_run_tags(context.run.run_id, {REASON_TAG: reason})
@@ -58,33 +60,45 @@ def release_report(
     changed = report.changes.counts if report.changes else {}
     return dg.MaterializeResult(
         metadata={
-            "summary": dg.MetadataValue.md(f"**{report.status}**, {alleles:,} alleles. {summary(report)}"),
+            "summary": dg.MetadataValue.md(f"**{report.status}**, {sequences.height:,} alleles. {summary(report)}"),
             "report": dg.MetadataValue.md(as_markdown(report, pictures)),
             "page": dg.MetadataValue.path(page),
             "version": report.version,
             "commit": dg.MetadataValue.url(report.commit_url) if report.commit_url else report.commit_sha,
-            "dagster/row_count": alleles,
+            "dagster/row_count": sequences.height,
             **changed,
             **clock.metadata(),
         }
     )
 
 
-def describe(
-    instance: dg.DagsterInstance, settings: Settings, graph: GraphStore, release: str
-) -> tuple[ReleaseReport, dict[str, bytes], int]:
-    """The facts of a release as it was loaded last, its pictures, and how many alleles it has.
+def built(settings: Settings, release: str) -> tuple[Manifest, pl.DataFrame]:
+    """The manifest of a build, and what a report needs of its `gfe_sequences`.
 
     Raises:
-        BuildError: its CSV files are gone or changed, or it was never loaded.
-        GraphError: the graph cannot be read.
+        BuildError: its CSV files are gone or changed.
     """
     folder = csv_folder(settings, release)
-    manifest = read_manifest(folder, release)
-    sequences = read_csv(folder, "gfe_sequences", release, columns=[*changes.COLUMNS, "locus"])
+    return read_manifest(folder, release), read_csv(folder, "gfe_sequences", release, columns=[*changes.COLUMNS, "locus"])
+
+
+def loaded_folder(settings: Settings, release: str) -> Path:
+    """Where it is kept what was loaded of a release: `<data>/data/<release>/loaded`."""
+    return csv_folder(settings, release).with_name("loaded")
+
+
+def describe(
+    instance: dg.DagsterInstance, settings: Settings, graph: GraphStore, manifest: Manifest, sequences: pl.DataFrame
+) -> tuple[ReleaseReport, dict[str, bytes]]:
+    """The facts of a release as it was loaded last, and its pictures.
+
+    Raises:
+        BuildError: it was never loaded, or what was loaded of it before cannot be read.
+        GraphError: the graph cannot be read.
+    """
     with graph.reader() as reader:
         loaded = reader.read_nodes(RELEASE, ["name"])["name"].to_list()
-    load = last_load(instance, release)
+    load = last_load(instance, manifest.release)
     run = instance.get_run_by_id(load.run_id)
     report = assemble(settings, manifest, sequences, read_facts(instance, load.run_id), loaded).model_copy(
         update={
@@ -92,20 +106,19 @@ def describe(
             "run_id": load.run_id,
             "counts_before": load.before,
             "counts_after": load.after,
-            **corrected(folder.parent / "loaded", manifest, sequences),
+            **corrected(settings, manifest, sequences),
         }
     )
-    return report, draw(settings, manifest, sequences, loaded), sequences.height
+    return report, draw(settings, manifest, sequences, loaded)
 
 
-def corrected(folder: Path, manifest: Manifest, sequences: pl.DataFrame) -> dict[str, object]:
-    """What the release changed against itself as it was loaded before; keeps what it holds now, for the next time.
+def corrected(settings: Settings, manifest: Manifest, sequences: pl.DataFrame) -> dict[str, object]:
+    """What the release changed against itself as it was loaded before.
 
     Raises:
-        BuildError: what is kept cannot be read or written.
+        BuildError: what is kept of that cannot be read.
     """
-    before = loaded_before(folder, manifest)
-    remember(folder, manifest, sequences)
+    before = loaded_before(loaded_folder(settings, manifest.release), manifest)
     if before is None:
         return {}
     return {"corrected": before.commit, "correction": changes.release_changes(before.alleles, sequences)}
